@@ -1,0 +1,54 @@
+"""What all tests share: a clean environment, a photograph of their own, the folder of images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Root of the repository."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def plain_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No AIDETECT_… variable of whoever runs the tests reaches a test, except where the images lie."""
+    for name in list(os.environ):
+        if name.startswith("AIDETECT_") and name != "AIDETECT_DATA":
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 640×480 JPEG with a photograph's statistics, made here: nobody's picture, the same each time.
+
+    Amplitudes fall as 1/f, as in natural images; a bright sky over a darker ground; a lens's blur,
+    then a sensor's noise.
+    """
+    random = np.random.default_rng(20)
+    height, width = 480, 640
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
+    frequency[0, 0] = np.inf
+    spectrum = np.exp(2j * np.pi * random.random((4, *frequency.shape))) / frequency
+    texture = np.fft.irfft2(spectrum, s=(height, width))
+    texture /= texture.std(axis=(1, 2), keepdims=True)
+    luminance = np.linspace(190, 70, height)[:, None] + 34 * texture[0]
+    scene = luminance[..., None] + 9 * texture[1:].transpose(1, 2, 0)
+    lens = Image.fromarray(scene.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
+    sensor = np.asarray(lens, dtype=np.float64) + random.normal(0, 2.5, scene.shape)
+    path = tmp_path_factory.mktemp("photograph") / "photo.jpg"
+    Image.fromarray(sensor.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+    return path
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder with train/ and devtest/, which the repository may not hold; mark such tests `data`."""
+    folder = os.environ.get("AIDETECT_DATA")
+    if not folder or not Path(folder, "devtest", "manifest.csv").is_file():
+        pytest.skip("AIDETECT_DATA names no folder with devtest/manifest.csv")
+    return Path(folder)
