@@ -1,0 +1,142 @@
+"""Every error that aidetect raises on purpose.
+
+AidetectError
+├── ConfigurationError            an option, an environment variable or an argument is wrong
+│   └── MissingExtraError         an optional part is not installed
+├── ModelError
+│   ├── ModelNotFoundError        no weights under this name or path
+│   └── ModelIntegrityError       weights tampered with, truncated or wrongly signed
+└── InputError                    this one input could not be checked
+    ├── InputNotFoundError        no such file, or a folder without images
+    ├── ImageError
+    │   ├── NotAnImageError       the bytes are not an image
+    │   ├── UnsupportedFormatError  an image, but of a format that is not read
+    │   ├── CorruptImageError     broken or truncated
+    │   ├── TooManyPixelsError    more pixels than the limit
+    │   └── InvalidArrayError     array of the wrong shape or type
+    └── FetchError
+        ├── InvalidURLError       not an http(s) URL, or one with a password in it
+        ├── BlockedAddressError   the host is not on the public internet
+        ├── UnreachableError      DNS, connection or TLS failed, or it took too long
+        ├── HTTPStatusError       the server answered with an error
+        └── TooLargeError         more bytes than the limit (files too)
+
+`code` is stable and meant for programs; the message is for people and says what to do.
+"""
+
+from typing import Any
+
+
+class AidetectError(Exception):
+    """Root of all errors of this package."""
+
+    code = "error"
+    retryable = False
+    """Whether the same call may succeed later without anything being changed."""
+
+    def __init__(self, message: str, *, input: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.input = input
+        """Name of the input as the caller gave it, where there is one. Untrusted text."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The wire form, as printed by `aidetect check --json` and sent by the server."""
+        problem: dict[str, Any] = {"code": self.code, "message": self.message}
+        if self.input is not None:
+            problem["input"] = self.input
+        return problem
+
+
+class ConfigurationError(AidetectError):
+    code = "configuration"
+
+
+class MissingExtraError(ConfigurationError):
+    code = "missing_extra"
+
+
+class ModelError(AidetectError):
+    code = "model"
+
+
+class ModelNotFoundError(ModelError):
+    code = "model_not_found"
+
+
+class ModelIntegrityError(ModelError):
+    code = "model_integrity"
+
+
+class InputError(AidetectError):
+    code = "input"
+
+
+class InputNotFoundError(InputError):
+    code = "not_found"
+
+
+class ImageError(InputError):
+    code = "image"
+
+
+class NotAnImageError(ImageError):
+    code = "not_an_image"
+
+
+class UnsupportedFormatError(ImageError):
+    code = "unsupported_format"
+
+
+class CorruptImageError(ImageError):
+    code = "corrupt_image"
+
+
+class TooManyPixelsError(ImageError):
+    code = "too_many_pixels"
+
+
+class InvalidArrayError(ImageError):
+    code = "invalid_array"
+
+
+class FetchError(InputError):
+    code = "fetch"
+
+
+class InvalidURLError(FetchError):
+    code = "invalid_url"
+
+
+class BlockedAddressError(FetchError):
+    code = "blocked_address"
+
+
+class UnreachableError(FetchError):
+    """`code` is one of `dns`, `connection`, `tls`, `timeout`."""
+
+    code = "unreachable"
+    retryable = True
+
+    def __init__(self, message: str, *, code: str = "unreachable", input: str | None = None) -> None:
+        super().__init__(message, input=input)
+        self.code = code
+
+
+class HTTPStatusError(FetchError):
+    """`code` is `http_4xx` or `http_5xx`; 429 and 5xx may be tried again."""
+
+    code = "http_status"
+
+    def __init__(self, message: str, *, status: int, input: str | None = None) -> None:
+        super().__init__(message, input=input)
+        self.status = status
+        self.code = f"http_{status // 100}xx"
+        self.retryable = status == 429 or status >= 500
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**super().to_dict(), "status": self.status}
+
+
+class TooLargeError(FetchError):
+    code = "too_large"

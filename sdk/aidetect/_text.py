@@ -1,0 +1,18 @@
+"""Makes strings from strangers (file names, URLs, metadata, server messages) harmless to show."""
+
+import unicodedata
+
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def printable(text: str, limit: int = 300) -> str:
+    """`text` with every character that steers a terminal or reorders a line written as an escape.
+
+    Control and format characters (ANSI escapes, right-to-left overrides, zero-width joins, line
+    breaks, lone surrogates of undecodable file names) become `\\x1b`-style escapes; what is
+    longer than `limit` characters is cut and ends with an ellipsis.
+    """
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSAFE else c for c in cut
+    )

@@ -1,0 +1,122 @@
+"""What a check answers, and its one wire form: JSON that every part of aidetect speaks.
+
+All types are frozen; `Verdict.from_dict(verdict.to_dict()) == verdict`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from ._errors import AidetectError
+from ._text import printable
+
+Label = Literal["ai", "real", "uncertain"]
+DecidedBy = Literal["model", "credentials", "metadata"]
+UncertainBecause = Literal["between_thresholds", "views_disagree", "too_small", "flat"]
+
+WORDS: dict[str, str] = {
+    "ai": "Probably AI-generated",
+    "real": "Probably not AI-generated",
+    "uncertain": "Uncertain",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason as a stable `code` with `params`, so that a client can say it in its own language;
+    `text` says it in English."""
+
+    code: str
+    text: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One signal. `kind`: `model`, later `credentials` and `metadata`; `finding`: what it says
+    (`ai`, `real`, `unclear`); `strength`: 0…1, its own sureness; `details`: its figures."""
+
+    kind: str
+    finding: str
+    strength: float
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """The image checked. `sha256` and `bytes` are of the file; for arrays of the raw pixels."""
+
+    sha256: str
+    width: int
+    height: int
+    format: str
+    bytes: int
+    frames: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model that answered; `sha256` is that of its weights file."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer for one image.
+
+    `label` is `ai`, `real` or `uncertain`; `probability` is the calibrated P(AI) of the pixels,
+    whatever decided; `uncertain_because` is set when and only when the label is `uncertain`.
+    `source` is the input as the caller named it (untrusted text), None for bytes and arrays.
+    """
+
+    label: Label
+    probability: float
+    decided_by: DecidedBy
+    uncertain_because: UncertainBecause | None
+    reasons: tuple[Reason, ...]
+    evidence: tuple[Evidence, ...]
+    image: ImageInfo
+    model: ModelInfo
+    checked_at: datetime
+    elapsed_ms: float
+    cached: bool = False
+    source: str | None = None
+
+    def __str__(self) -> str:
+        first = f"{WORDS[self.label]} (P(AI) = {self.probability:.0%})"
+        name = printable(self.source) + ": " if self.source else ""
+        lines = [name + first] + [f"  - {printable(reason.text)}" for reason in self.reasons]
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready wire form; `checked_at` is ISO 8601 in UTC."""
+        wire = dataclasses.asdict(self)
+        wire["checked_at"] = self.checked_at.isoformat()
+        return wire
+
+    @classmethod
+    def from_dict(cls, wire: Mapping[str, Any]) -> "Verdict":
+        """Inverse of `to_dict`. Keys that a newer version added are ignored.
+
+        Raises AidetectError when a required key is missing or of the wrong form.
+        """
+        try:
+            values = _known(cls, wire)
+            values["reasons"] = tuple(Reason(**_known(Reason, r)) for r in wire["reasons"])
+            values["evidence"] = tuple(Evidence(**_known(Evidence, e)) for e in wire["evidence"])
+            values["image"] = ImageInfo(**_known(ImageInfo, wire["image"]))
+            values["model"] = ModelInfo(**_known(ModelInfo, wire["model"]))
+            values["checked_at"] = datetime.fromisoformat(wire["checked_at"])
+            return cls(**values)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise AidetectError(f"this is not a verdict of aidetect: {error!r}") from None
+
+
+def _known(kind: type[Any], wire: Mapping[str, Any]) -> dict[str, Any]:
+    names = {f.name for f in dataclasses.fields(kind)}
+    return {key: value for key, value in wire.items() if key in names}
