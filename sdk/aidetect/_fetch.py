@@ -37,6 +37,7 @@ MAX_URL_LENGTH = 8192
 TIMEOUT = 20.0
 USER_AGENT = "aidetect-images (image check; python-requests)"
 
+_ODD_AUTHORITY = re.compile(r"[^/]*//[^/?#]*[%\\\x00-\x20\x7f]")
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<")
 
@@ -135,10 +136,10 @@ class Fetcher:
             parts = urllib3.util.parse_url(url if len(url) <= MAX_URL_LENGTH else "")
             if parts.scheme not in ("http", "https") or not parts.host:
                 problem = "only http:// and https:// addresses can be fetched"
-            elif "%" in parts.host:
-                problem = "a host with a zone or an encoded character in it is not fetched"
             elif parts.auth is not None:
                 problem = "an address with a user name or password in it is not fetched"
+            elif _ODD_AUTHORITY.match(url):
+                problem = "a host with a zone or an odd character in it is not fetched"
             else:
                 fixed = {"User-Agent": self.user_agent, "Accept": "image/*,*/*;q=0.8"}
                 headers = {**extra, **fixed, "Accept-Encoding": "identity"}

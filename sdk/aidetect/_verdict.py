@@ -87,6 +87,12 @@ class Verdict:
     cached: bool = False
     source: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.label not in WORDS or not 0 <= self.probability <= 1:
+            raise ValueError(f"label {self.label!r} with probability {self.probability!r}")
+        if (self.label == "uncertain") != (self.uncertain_because is not None):
+            raise ValueError("uncertain_because belongs to the label 'uncertain', and to it alone")
+
     def __str__(self) -> str:
         first = f"{WORDS[self.label]} (P(AI) = {self.probability:.0%})"
         name = printable(self.source) + ": " if self.source else ""

@@ -3,6 +3,7 @@
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -48,9 +49,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def drip(self, piece: bytes, seconds: float) -> None:
-        """Sends `piece` again and again, `seconds` apart, until the client or the server leaves."""
+        """Sends `piece` again and again, `seconds` apart, until the client or the server leaves.
+
+        After 15 s it gives up, so that a client without a deadline fails its test and does not hang.
+        """
         self.close_connection = True
-        while not self.server.stopping.wait(seconds):
+        end = time.monotonic() + 15
+        while time.monotonic() < end and not self.server.stopping.wait(seconds):
             self.wfile.write(piece)
             self.server.sent += len(piece)
 

@@ -24,7 +24,7 @@ def origin() -> Iterator[Origin]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Addresses that were to be connected to; only loopback really is."""
     seen: list[str] = []
@@ -36,7 +36,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise ConnectionRefusedError
         connect(sock, address)
 
-    monkeypatch.setattr(_transport._Socket, "connect", note)
+    monkeypatch.setattr(socket.socket, "connect", note)
     return seen
 
 
@@ -65,7 +65,6 @@ IPV6 = ["[::1]", "[::]", "[0:0::0:1]", "[fe80::1]", "[fec0::1]", "[fd00:ec2::254
 IPV4_INSIDE = ["[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::127.0.0.1]", "[::ffff:a9fe:a9fe]"]
 NAT64 = ["[64:ff9b::7f00:1]", "[64:ff9b::127.0.0.1]", "[64:ff9b:1::7f00:1]"]
 TUNNELS = ["[2002:7f00:1::]", "[2001:0:7f00:1::]"]
-ENCODED = ["%31%32%37.0.0.1", "%6cocalhost", "localhost%2e"]
 METADATA = ["169.254.169.254", "0xA9FEA9FE", "2852039166", "100.100.100.200", "168.63.129.16"]
 SPECIAL = ["10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "224.0.0.1", "255.255.255.255"]
 
@@ -73,7 +72,7 @@ SPECIAL = ["10.0.0.1", "172.16.0.1", "192.168.0.1", "100.64.0.1", "224.0.0.1", "
 @pytest.mark.parametrize(
     "host",
     [
-        *(*LOOPBACK, *DECIMAL, *HEX_AND_OCTAL, *ENCODED, *METADATA, *SPECIAL),
+        *(*LOOPBACK, *DECIMAL, *HEX_AND_OCTAL, *METADATA, *SPECIAL),
         *(*IPV6, *IPV4_INSIDE, *NAT64, *TUNNELS),
     ],
 )
@@ -89,13 +88,13 @@ def test_hosts_that_are_not_on_the_public_internet(
 
 
 ZONES = ["[fe80::1%25lo]", "[fe80::1%251]", "[fe80::1%lo]", "[::1%25lo]", "[2606:4700:4700::1111%25lo]"]
-RESERVED = ["127.0.0.1%2f", "localhost%00", "localhost%40x"]
+ENCODED = ["%31%32%37.0.0.1", "127.0.0.1%2f", "%6cocalhost", "localhost%2e", "localhost%00"]
 UNICODE = ["\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1", "\u24db\u24de\u24d2alhost"]
 
 
-@pytest.mark.parametrize("host", [*ZONES, *RESERVED, *UNICODE])
+@pytest.mark.parametrize("host", [*ZONES, *ENCODED, *UNICODE, "localhost\\@example.com"])
 def test_hosts_in_disguise(origin: Origin, attempts: list[str], host: str) -> None:
-    """Not even where private addresses are allowed: none of these spellings has an honest use."""
+    """Not even where private addresses are allowed: these spellings have no honest use."""
     with pytest.raises(InvalidURLError):
         fetch(f"http://{host}:{origin.port}/a.png", allow_private=True)
     assert not attempts

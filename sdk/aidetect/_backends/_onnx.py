@@ -1,0 +1,40 @@
+"""ONNX Runtime on the CPU, in float32."""
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from .._errors import ModelIntegrityError
+from .._weights import ModelPackage
+
+
+class OnnxBackend:
+    """The graph and the weights it names are handed over from memory.
+
+    Threads that wait for work sleep instead of spinning: no slower in `tests/bench/backends.py`,
+    and the cores are free for decoding.
+    """
+
+    name = "onnx"
+    device = "cpu"
+
+    def __init__(self, package: ModelPackage, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = threads or 0
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_external_initializers_from_files_in_memory(
+            [package.weights_name], [package.weights], [len(package.weights)]
+        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                package.graph, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # its exceptions have no common base but this
+            raise ModelIntegrityError(
+                f"ONNX Runtime cannot load model {package.manifest.name}: {error}; export it again"
+            ) from error
+
+    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = self._session.run(["logits"], {"views": views})[0]
+        return logits

@@ -1,0 +1,48 @@
+"""OpenVINO on the CPU: bfloat16 where the processor computes in it, else float32."""
+
+from threading import Lock
+from typing import Literal
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from .._errors import ModelIntegrityError
+from .._weights import ModelPackage
+from ._inline import with_weights
+
+Precision = Literal["auto", "f32", "bf16"]
+
+
+class OpenVinoBackend:
+    """One forward pass at a time, on all `threads`: calls of several threads queue up."""
+
+    name = "openvino"
+    device = "cpu"
+
+    def __init__(
+        self, package: ModelPackage, threads: int | None = None, precision: Precision = "auto"
+    ) -> None:
+        core = openvino.Core()
+        if precision == "auto":
+            native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+            precision = "bf16" if native else "f32"
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        if threads is not None:
+            options["INFERENCE_NUM_THREADS"] = str(threads)
+        graph = with_weights(package.graph, package.weights_name, package.weights)
+        try:
+            model = core.read_model(graph)
+            self._request = core.compile_model(model, "CPU", options).create_infer_request()
+        except RuntimeError as error:
+            raise ModelIntegrityError(
+                f"OpenVINO cannot load model {package.manifest.name}: {error}; export it again"
+            ) from error
+        self._lock = Lock()
+
+    def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if not len(views):
+            return np.empty((0, 2), np.float32)
+        with self._lock:
+            logits: NDArray[np.float32] = self._request.infer({"views": views})["logits"].copy()
+        return logits

@@ -1,0 +1,70 @@
+"""What the arguments of `aidetect check` stand for."""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+from .._errors import InputError, InputNotFoundError
+from .._text import printable
+
+STANDARD_INPUT = "-"
+
+_SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|a?png|webp|avif|gif|bmp|dib|tiff?|hei[cf]|hif)", re.IGNORECASE)
+"""By these, images are told from other files in a folder. A file that is named itself may have any."""
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def expand(arguments: Iterable[str], *, recursive: bool) -> list[str | InputError]:
+    """The inputs to check, in order: paths, URLs, `-` for standard input.
+
+    A folder stands for the image files in it, sorted, with `recursive` also for those in its
+    subfolders; names that begin with a dot are left out. In place of a folder that cannot be read
+    or holds no image stands the error.
+    """
+    inputs: list[str | InputError] = []
+    for argument in arguments:
+        if not is_url(argument) and argument != STANDARD_INPUT and os.path.isdir(argument):
+            inputs += _images_in(argument, recursive)
+        else:
+            inputs.append(argument)
+    return inputs
+
+
+def is_url(argument: str) -> bool:
+    """Whether the argument is to be fetched. Also with a scheme that will be refused, such as file:,
+    which then is said of it, instead of that there is no such file."""
+    return _URL.match(argument) is not None
+
+
+def _images_in(folder: str, recursive: bool) -> Iterator[str | InputError]:
+    errors: list[OSError] = []
+    found = False
+    subfolders = False
+    for parent, folders, files in os.walk(folder, onerror=errors.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        subfolders = subfolders or bool(folders)
+        if not recursive:
+            folders.clear()
+        for name in sorted(files):
+            path = os.path.join(parent, name)
+            if _is_image_name(name) and (os.path.isfile(path) or not os.path.exists(path)):
+                found = True  # a link to nothing is one, and gets its error
+                yield path
+    for error in errors:
+        name = os.fsdecode(error.filename)
+        yield InputError(
+            f"{printable(name)}: this folder cannot be read ({error.strerror}). Check who may read it.",
+            input=name,
+        )
+    if not found and not errors:
+        advice = "Name the files themselves if they are called unlike images (.jpg, .png, …)."
+        if subfolders and not recursive:
+            advice = "Add --recursive to look into its subfolders too."
+        yield InputNotFoundError(
+            f"{printable(folder)}: there are no images in this folder. {advice}", input=folder
+        )
+
+
+def _is_image_name(name: str) -> bool:
+    return not name.startswith(".") and _SUFFIX.fullmatch(os.path.splitext(name)[1]) is not None
