@@ -1,0 +1,101 @@
+"""What happens to an image between its maker and the reader, in random measure.
+
+Both classes go through the same chain: a part is cut out, rescaled by a random factor and filter,
+turned, its colours moved, blurred or made noisy, compressed once or twice, and a patch of it may
+be covered. The compression runs on a slightly larger patch that is then cut at a random offset,
+so that the 8×8 grid of JPEG does not always lie at the same place.
+"""
+
+import io
+import random
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageFilter
+
+from .recipe import AugmentRecipe
+
+MARGIN = 8
+FILTERS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.BOX,
+)
+TURNS = (
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_180,
+    Image.Transpose.ROTATE_270,
+)
+
+
+def augment(tile: Image.Image, size: int, recipe: AugmentRecipe, rng: random.Random) -> np.ndarray:
+    """An RGB tile → one size×size×3 uint8 crop. The tile's side has to be at least `size`."""
+    patch = _rescaled(tile, size + MARGIN, recipe, rng)
+    if rng.random() < 0.5:
+        patch = patch.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if rng.random() < recipe.rotate:
+        patch = patch.transpose(rng.choice(TURNS))
+    patch = _colours(patch, recipe, rng)
+    if rng.random() < recipe.blur:
+        patch = patch.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.5)))
+    if rng.random() < recipe.noise:
+        patch = _noisy(patch, rng)
+    if rng.random() < recipe.codec:
+        patch = compressed(patch, recipe.quality_range, rng)
+        if rng.random() < recipe.second_codec:
+            patch = compressed(patch, recipe.quality_range, rng)
+    left, top = rng.randint(0, patch.width - size), rng.randint(0, patch.height - size)
+    crop = np.array(patch.crop((left, top, left + size, top + size)))
+    if rng.random() < recipe.cutout:
+        _cover(crop, rng)
+    return crop
+
+
+def compressed(image: Image.Image, qualities: tuple[int, int], rng: random.Random) -> Image.Image:
+    """One round of JPEG (three in four, with either chroma sampling) or WebP at a random quality."""
+    buffer = io.BytesIO()
+    quality = rng.randint(*qualities)
+    if rng.random() < 0.75:
+        image.save(buffer, "JPEG", quality=quality, subsampling=rng.choice((0, 2)))
+    else:
+        image.save(buffer, "WEBP", quality=quality, method=2)
+    return Image.open(buffer).convert("RGB")
+
+
+def _rescaled(tile: Image.Image, side: int, recipe: AugmentRecipe, rng: random.Random) -> Image.Image:
+    scale = 1.0
+    if rng.random() < recipe.rescale:
+        low, high = recipe.rescale_range
+        scale = low * (high / low) ** rng.random()
+    scale = max(scale, side / min(tile.size))
+    source = min(side / scale, min(tile.size))
+    left, top = rng.uniform(0, tile.width - source), rng.uniform(0, tile.height - source)
+    if scale == 1.0:
+        left, top = int(left), int(top)
+        return tile.crop((left, top, left + side, top + side))
+    box = (left, top, left + source, top + source)
+    return tile.resize((side, side), rng.choice(FILTERS), box=box)
+
+
+def _colours(patch: Image.Image, recipe: AugmentRecipe, rng: random.Random) -> Image.Image:
+    if rng.random() < recipe.jitter:
+        for kind in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+            patch = kind(patch).enhance(rng.uniform(0.6, 1.4))
+        if rng.random() < 0.5:
+            patch = Image.merge("RGB", rng.sample(patch.split(), 3))
+    if rng.random() < recipe.gray:
+        patch = patch.convert("L").convert("RGB")
+    return patch
+
+
+def _noisy(patch: Image.Image, rng: random.Random) -> Image.Image:
+    pixels = np.asarray(patch, dtype=np.float32)
+    noise = np.random.default_rng(rng.getrandbits(64)).standard_normal(pixels.shape, dtype=np.float32)
+    return Image.fromarray((pixels + noise * rng.uniform(1, 8)).clip(0, 255).astype(np.uint8))
+
+
+def _cover(crop: np.ndarray, rng: random.Random) -> None:
+    size = crop.shape[0]
+    side = rng.randint(size // 8, size // 2)
+    left, top = rng.randint(0, size - side), rng.randint(0, size - side)
+    crop[top : top + side, left : left + side] = [rng.randint(0, 255) for _ in range(3)]

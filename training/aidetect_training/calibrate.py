@@ -1,0 +1,90 @@
+"""Fits the map from margins to probability, and the two thresholds, on held-out images."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from aidetect import ConfigurationError
+from aidetect._calibration import Calibration
+
+from .scoring import Score
+
+AI_ERROR = 0.05
+REAL_ERROR = 0.05
+FLOOR = 0.02
+
+
+def fit(
+    scores: Sequence[Score], ai_error: float = AI_ERROR, real_error: float = REAL_ERROR
+) -> dict[str, Any]:
+    """A `Calibration` as a dictionary, fitted on all tiers of the scores together.
+
+    Both classes weigh the same, and within a class every generator or category does, so that
+    neither a large collection nor the mixture of this set decides. `ai_error`: the share of real
+    images that may reach the threshold for "ai" in any tier; `real_error`: of AI images for "real".
+    Where no threshold keeps such a rate, the result states the one that is reached.
+    """
+    labels = np.array([score.item.label for score in scores])
+    if len(set(labels.tolist())) < 2:
+        raise ConfigurationError("calibration needs real and AI images")
+    weights = _weights(scores)
+    margins = [np.asarray(score.margins, dtype=np.float32) for score in scores]
+    globals_ = np.array([m[0] for m in margins])
+    seen = np.array([len(m) > 1 for m in margins])
+    if seen.sum() < 100:
+        raise ConfigurationError("calibration needs at least 100 images larger than the model's views")
+    native = np.array([m[1:].mean() if len(m) > 1 else 0.0 for m in margins])
+    if len(set(labels[seen].tolist())) < 2:
+        raise ConfigurationError("calibration needs such larger images of both classes")
+    both = _platt(np.column_stack((globals_, native))[seen], labels[seen], weights[seen])
+    alone = _platt(globals_[:, None], labels, weights)
+    draft = Calibration(both, alone, FLOOR, 1 - FLOOR, FLOOR, ai_error, real_error)  # type: ignore[arg-type]
+    probabilities = np.array([draft.probability(m) for m in margins])
+    tiers = np.array([score.tier for score in scores])
+    parts = [
+        [(probabilities[chosen], weights[chosen]) for tier in np.unique(tiers)
+         if (chosen := (labels == label) & (tiers == tier)).any()]
+        for label in (0, 1)
+    ]  # fmt: skip
+    ai_from = max(_quantile(p, w, 1 - ai_error) for p, w in parts[0])
+    real_to = min(_quantile(p, w, real_error) for p, w in parts[1])
+    # A strong model needs no doubt: then one threshold serves both, where either error is kept.
+    ai_from = round(min(max(ai_from, 0.5) + 1e-4, 1 - FLOOR), 4)
+    real_to = round(max(min(real_to, 0.5) - 1e-4, FLOOR), 4)
+    # Where even the surest answers are wrong more often than allowed, what is reached is told.
+    ai_error = max(ai_error, *(float(w[p >= ai_from].sum() / w.sum()) for p, w in parts[0]))
+    real_error = max(real_error, *(float(w[p <= real_to].sum() / w.sum()) for p, w in parts[1]))
+    return asdict(
+        Calibration(both, alone, FLOOR, ai_from, real_to, round(ai_error, 4), round(real_error, 4))  # type: ignore[arg-type]
+    )
+
+
+def _platt(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:
+    """(slope of each feature, constant). No slope is negative: a view that looks more like AI may
+    not make AI less likely; a feature that would get one is left out with slope 0."""
+    slopes = np.zeros(features.shape[1])
+    kept = np.arange(features.shape[1])
+    while len(kept):
+        model = LogisticRegression(C=1.0).fit(features[:, kept], labels, sample_weight=weights)
+        if (model.coef_[0] >= 0).all():
+            slopes[kept] = model.coef_[0]
+            return (*(round(float(c), 6) for c in slopes), round(float(model.intercept_[0]), 6))
+        kept = kept[model.coef_[0] >= 0]
+    return (*slopes.tolist(), 0.0)
+
+
+def _weights(scores: Sequence[Score]) -> np.ndarray:
+    sizes = Counter((s.item.label, s.item.group) for s in scores)
+    groups = Counter(label for label, _ in sizes)
+    raw = np.array([1 / (sizes[s.item.label, s.item.group] * groups[s.item.label]) for s in scores])
+    return raw * len(scores) / raw.sum()
+
+
+def _quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / weights.sum()
+    return float(values[order][min(int(np.searchsorted(reached, share)), len(values) - 1)])

@@ -1,0 +1,162 @@
+"""`aidetect-train`: prepare, train, export, calibrate, evaluate. TRAINING.md shows them in order."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aidetect import AidetectError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit status: 0 done, 1 stopped by an error, 2 wrong usage."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except AidetectError as error:
+        print(f"aidetect-train: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aidetect-train", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(
+        "prepare", _prepare, "cut training tiles from a folder of originals with a manifest.csv"
+    )
+    sub.add_argument("originals", type=Path, help="folder with manifest.csv: path,label,source,…")
+    sub.add_argument("out", type=Path)
+    sub.add_argument(
+        "--held-out", metavar="RECIPE", help="write the recipe's validation origins whole instead"
+    )
+    sub.add_argument("--workers", type=int, default=2)
+
+    sub = command("train", _train, "train a recipe; started again with the same --out it goes on")
+    sub.add_argument("recipe", help="name of a built-in recipe, or a .toml file")
+    sub.add_argument("--data", type=Path, required=True, help="folder of tiles with manifest.csv")
+    sub.add_argument("--out", type=Path, required=True, help="folder for checkpoints and metrics.csv")
+    sub.add_argument("--device", default="auto")
+    sub.add_argument("--workers", type=int, default=2)
+
+    sub = command(
+        "export", _export, "write a checkpoint as a model: manifest, safetensors and ONNX graph"
+    )
+    sub.add_argument("checkpoint", type=Path, help="best.ckpt of a training folder")
+    sub.add_argument("--recipe", required=True, help="the recipe it was trained with")
+    sub.add_argument("--name", default="default")
+    sub.add_argument("--version", required=True)
+    sub.add_argument("--trained-on", default="", help="one sentence for the manifest")
+    sub.add_argument("--out", type=Path, required=True)
+
+    sub = command(
+        "calibrate", _calibrate, "fit a model's probabilities and thresholds on held-out images"
+    )
+    sub.add_argument("model", type=Path, help="folder or manifest of an exported model; rewritten")
+    sub.add_argument(
+        "--data", type=Path, required=True, help="folder of held-out images with manifest.csv"
+    )
+    sub.add_argument("--tiers", default="clean,web,hard")
+    sub.add_argument("--backend", default="auto")
+
+    sub = command("evaluate", _evaluate, "measure a model on a folder of images with manifest.csv")
+    sub.add_argument("--data", type=Path, required=True)
+    sub.add_argument("--out", type=Path, required=True, help="folder for metrics.json and tables.md")
+    sub.add_argument("--model", help="name or path; without it the shipped model")
+    sub.add_argument("--tiers", default="clean,web,hard")
+    sub.add_argument("--views", default="default")
+    sub.add_argument("--backend", default="auto")
+
+    sub = command(
+        "ship", _ship, "make an exported and calibrated model the one that the package carries"
+    )
+    sub.add_argument("model", type=Path)
+    return parser
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from .prepare import TileOptions, make_images, make_tiles
+    from .recipe import load_recipe
+
+    if arguments.held_out:
+        origins = load_recipe(arguments.held_out).data.validation_origins
+        counts = make_images(arguments.originals, arguments.out, origins, workers=arguments.workers)
+    else:
+        counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)
+    print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from .recipe import load_recipe
+    from .train import train
+
+    recipe = load_recipe(arguments.recipe)
+    best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers)
+    if best:
+        print(f"best after {best['samples']:,.0f} samples: validation AUC {best['auc']:.4f}")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from .export import UNCALIBRATED, export_model
+    from .recipe import load_recipe
+
+    recipe = load_recipe(arguments.recipe)
+    checkpoint = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
+    path = export_model(
+        checkpoint["weights"],
+        recipe.model.architecture(),
+        recipe.model.view_size,
+        name=arguments.name,
+        version=arguments.version,
+        calibration=UNCALIBRATED,
+        trained_on=arguments.trained_on,
+        about=recipe.about,
+        out=arguments.out,
+    )
+    print(f"wrote {path}; next: aidetect-train calibrate {path} --data …")
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    from aidetect._weights import load_package
+
+    from .calibrate import fit
+    from .data import read_manifest
+    from .export import recalibrate
+    from .scoring import score_package
+
+    package = load_package(arguments.model)
+    scores = score_package(
+        package, read_manifest(arguments.data), arguments.tiers.split(","), arguments.backend
+    )
+    calibration = fit(scores)
+    recalibrate(arguments.model, calibration)
+    print("\n".join(f"{key}: {value}" for key, value in calibration.items()))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from aidetect._calibration import Calibration
+    from aidetect._weights import load_package
+
+    from .data import read_manifest
+    from .evaluate import evaluate, write
+    from .scoring import score_package
+
+    package = load_package(arguments.model)
+    items = read_manifest(arguments.data)
+    tiers = arguments.tiers.split(",")
+    scores = score_package(package, items, tiers, arguments.backend, arguments.views)
+    print(write(evaluate(scores, Calibration.from_dict(package.manifest.calibration)), arguments.out))
+
+
+def _ship(arguments: argparse.Namespace) -> None:
+    from .export import ship
+
+    print(f"shipped {ship(arguments.model)}")

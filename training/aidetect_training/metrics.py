@@ -1,0 +1,91 @@
+"""The numbers that are reported, from labels and P(AI) alone."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from sklearn.metrics import roc_auc_score, roc_curve
+
+Array = np.ndarray
+
+
+def summary(labels: Array, probabilities: Array) -> dict[str, float]:
+    """Forced choice at 0.5, ranking, and calibration. `labels` 0/1 and P(AI), one per image.
+
+    accuracy_real, accuracy_ai, balanced_accuracy; auc; tpr_at_1 and tpr_at_5: AI found at 1 and
+    5 % false positives; ece: expected calibration error (ten bins, less its small-sample bias).
+    """
+    real, ai = labels == 0, labels == 1
+    called = probabilities >= 0.5
+    false_rate, true_rate, _ = roc_curve(labels, probabilities, drop_intermediate=False)
+    accuracy_real, accuracy_ai = float(np.mean(~called[real])), float(np.mean(called[ai]))
+    return {
+        "images": float(labels.size),
+        "accuracy_real": accuracy_real,
+        "accuracy_ai": accuracy_ai,
+        "balanced_accuracy": (accuracy_real + accuracy_ai) / 2,
+        "auc": float(roc_auc_score(labels, probabilities)),
+        "tpr_at_1": float(true_rate[false_rate <= 0.01].max()),
+        "tpr_at_5": float(true_rate[false_rate <= 0.05].max()),
+        "ece": expected_calibration_error(labels, probabilities),
+        "ai_called_real_at_0.9": float(np.mean(probabilities[ai] <= 0.1)),
+    }
+
+
+def balanced_accuracy(labels: Array, probabilities: Array) -> float:
+    """Mean of both classes' accuracy where P(AI) ≥ 0.5 is called AI."""
+    called = probabilities >= 0.5
+    return float(np.mean(~called[labels == 0]) + np.mean(called[labels == 1])) / 2
+
+
+def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 10) -> float:
+    """Mean gap of confidence and frequency over equal-width bins, weighted by their counts.
+
+    Even a perfectly calibrated model shows a gap in bins of few images: E|k/n − p| is about
+    √(2p(1−p)/πn). That part is subtracted per bin (never below 0; Bröcker 2012 discusses the bias).
+    """
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    total = 0.0
+    for b in range(bins):
+        chosen = index == b
+        if not (n := int(chosen.sum())):
+            continue
+        mean = float(probabilities[chosen].mean())
+        gap = abs(float(labels[chosen].mean()) - mean)
+        bias = float(np.sqrt(2 * mean * (1 - mean) / (np.pi * n)))
+        total += n * max(0.0, gap - bias)
+    return total / labels.size
+
+
+def interval(
+    origins: Sequence[str],
+    labels: Array,
+    probabilities: Array,
+    figure: Callable[[Array, Array], float],
+    rounds: int = 300,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """95 % bootstrap interval of `figure(labels, probabilities)` that resamples whole origins of
+    each class: images of one origin resemble each other, so resampling images is too sure."""
+    rng = np.random.default_rng(seed)
+    names = np.asarray(origins)
+    members = [
+        [
+            np.flatnonzero((names == name) & (labels == label))
+            for name in np.unique(names[labels == label])
+        ]
+        for label in (0, 1)
+    ]
+    values = []
+    for _ in range(rounds):
+        picked = np.concatenate(
+            [groups[i] for groups in members for i in rng.integers(0, len(groups), len(groups))]
+        )
+        values.append(figure(labels[picked], probabilities[picked]))
+    low, high = np.quantile(values, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def macro(groups: Sequence[str], values: Array) -> dict[str, float]:
+    """Mean of `values` (one per image) within each group, by group name."""
+    names = np.asarray(groups)
+    return {str(name): float(values[names == name].mean()) for name in np.unique(names)}

@@ -1,0 +1,286 @@
+"""The trainer: one loop over the phases of a recipe, resumable at any moment.
+
+Lightning Fabric supplies devices, mixed precision and checkpoint files; what is learnt, and from
+which samples, stands here. `OUT/last.ckpt` is written atomically every minute, at every
+evaluation and on Ctrl-C; starting again with the same folder goes on from it, to the same end as
+if there had been no stop. `OUT/best.ckpt` holds the averaged weights
+with the best validation AUC, `OUT/metrics.csv` a row per evaluation.
+"""
+
+import csv
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from aidetect import ConfigurationError
+from aidetect._model import SEResNet50
+
+from .data import BalancedSampler, Crops, Item, check_tiles, open_tile, read_manifest, split
+from .metrics import summary
+from .recipe import Phase, Recipe
+
+CHECKPOINT_SECONDS = 60
+VALIDATION_TILES = 1536
+
+
+class Average:
+    """Exponential moving average of weights and buffers; its window grows with the step at first."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.values = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for key, value in model.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.values[key].lerp_(value, 1 - decay)
+            else:
+                self.values[key].copy_(value)
+
+    def load(self, values: dict[str, Tensor]) -> None:
+        """Takes over saved values, on the device where these are."""
+        for key, value in self.values.items():
+            value.copy_(values[key])
+
+
+def learning_rate(recipe: Recipe, done: int) -> float:
+    """Linear warm-up, then one cosine to zero; `done` counts samples."""
+    train = recipe.train
+    warm = max(1.0, train.warmup * train.samples)
+    if done < warm:
+        return train.learning_rate * done / warm
+    return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (train.samples - warm)))
+
+
+def train(
+    recipe: Recipe, data: Path, out: Path, device: str = "auto", workers: int = 2
+) -> dict[str, Any]:
+    """Trains `recipe` on the tiles in `data`; returns the row of the best evaluation.
+
+    `data`: folder with manifest.csv of tiles at least as large as the largest phase's crops and
+    the views. Raises ConfigurationError for data that do not fit the recipe, for a checkpoint in
+    `out` of another recipe, and when the loss is no longer a number.
+    """
+    training, validation = split(read_manifest(data), recipe.data)
+    check_tiles(training, max(phase.size for phase in recipe.train.phases))
+    check_tiles(validation, recipe.model.view_size)
+    out.mkdir(parents=True, exist_ok=True)
+    fabric = Fabric(accelerator=device, devices=1, precision=recipe.train.precision)
+    torch.manual_seed(recipe.train.seed)
+    bare = SEResNet50(**recipe.model.architecture()).to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(
+        bare.parameters(), lr=1.0, weight_decay=recipe.train.weight_decay, fused=True
+    )
+    model, optimizer = fabric.setup(bare, optimizer)
+    average = Average(bare, recipe.train.average_decay)
+    state: dict[str, Any] = {
+        "model": model, "optimizer": optimizer, "average": average.values,
+        "step": 0, "samples": 0, "best": {}, "stale": 0,
+    }  # fmt: skip
+    if (out / "last.ckpt").exists():
+        _resume(fabric, out / "last.ckpt", state, average)
+    _forget_rows_after(out / "metrics.csv", state["samples"])
+    if state["stale"] >= recipe.train.patience:
+        return dict(state["best"])
+    shown = BalancedSampler(validation, recipe.data, VALIDATION_TILES, seed=1)
+    watch = Validation([validation[i] for i, _ in shown], recipe.model.view_size)
+
+    total, initial = recipe.train.samples, state["samples"]
+    saved = time.monotonic()
+    losses: list[float] = []
+    with _Stop() as stop, tqdm(total=total, initial=initial, unit="img", unit_scale=True) as bar:
+        for pixels, labels in _batches(recipe, training, initial, workers, fabric):
+            losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels))
+            before = state["samples"]
+            state["step"] += 1
+            state["samples"] += len(labels)
+            average.update(bare, state["step"])
+            bar.update(len(labels))
+            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
+            every = recipe.train.evaluate_every
+            finished = state["samples"] >= total
+            evaluated = finished or state["samples"] // every != before // every
+            if evaluated:
+                _evaluate(recipe, average, watch, state, losses, out, fabric)
+                losses = []
+            ended = finished or stop.asked or state["stale"] >= recipe.train.patience
+            if ended or evaluated or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                _save(fabric, out / "last.ckpt", state)
+                saved = time.monotonic()
+            if ended:
+                break
+    return dict(state["best"])
+
+
+def _step(
+    recipe: Recipe,
+    fabric: Fabric,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    pixels: Tensor,
+    labels: Tensor,
+) -> float:
+    """One step of the optimizer; returns the loss. Dropout depends on seed and step alone."""
+    torch.manual_seed(recipe.train.seed + 1_000_003 * (state["step"] + 1))
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(recipe, state["samples"])
+    logits = model(pixels.contiguous(memory_format=torch.channels_last))
+    smoothing = recipe.train.label_smoothing
+    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    value = float(loss.item())
+    if not math.isfinite(value):
+        raise ConfigurationError(
+            f"the loss is {value} after {state['samples']:,} samples. Lower train.learning_rate and "
+            "start again from the last checkpoint or in a new folder."
+        )
+    fabric.backward(loss)
+    optimizer.step()
+    optimizer.zero_grad()
+    return value
+
+
+def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
+    try:
+        fabric.load(path, state)
+        average.load(state["average"])
+    except (RuntimeError, KeyError, ValueError, OSError, EOFError, UnpicklingError) as error:
+        reason = next(iter(str(error).splitlines()), "") or "it ends too early"
+        raise ConfigurationError(
+            f"{path} is broken or of another recipe ({reason}). Give another folder, or remove it."
+        ) from None
+    state["average"] = average.values
+    fabric.print(f"goes on after {state['samples']:,} samples")
+
+
+def _forget_rows_after(path: Path, samples: int) -> None:
+    """Takes out evaluations later than the checkpoint that a run goes on from: they come again."""
+    if not path.exists():
+        return
+    with open(path, newline="", encoding="utf-8") as table:
+        head, *rows = list(csv.reader(table))
+    with open(path, "w", newline="", encoding="utf-8") as table:
+        csv.writer(table).writerows([head, *(row for row in rows if float(row[0]) <= samples)])
+
+
+class Validation:
+    """The middle crop of each held-out tile, and the averaged network's figures on them."""
+
+    def __init__(self, items: Sequence[Item], size: int) -> None:
+        self.labels = np.array([item.label for item in items])
+        self.items, self.size = items, size
+
+    def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
+        probabilities = []
+        model.eval()
+        for first in range(0, len(self.items), 64):
+            pixels = torch.stack([self._crop(item) for item in self.items[first : first + 64]])
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, torch.bfloat16, "bf16" in precision),
+            ):
+                logits = model(pixels.to(device).contiguous(memory_format=torch.channels_last))
+            probabilities.append(logits.float().softmax(1)[:, 1].cpu().numpy())
+        return summary(self.labels, np.concatenate(probabilities))
+
+    def _crop(self, item: Item) -> Tensor:
+        with open_tile(item, self.size) as image:
+            left, top = (image.width - self.size) // 2, (image.height - self.size) // 2
+            crop = image.convert("RGB").crop((left, top, left + self.size, top + self.size))
+        return torch.from_numpy(np.array(crop)).permute(2, 0, 1)
+
+
+def _batches(
+    recipe: Recipe, items: Sequence[Item], done: int, workers: int, fabric: Fabric
+) -> Iterator[tuple[Tensor, Tensor]]:
+    first = 0
+    for number, phase in enumerate(recipe.train.phases):
+        start = max(0, done - first)
+        if start < phase.samples:
+            yield from fabric.setup_dataloaders(_loader(recipe, items, phase, number, start, workers))
+        first += phase.samples
+
+
+def _loader(
+    recipe: Recipe, items: Sequence[Item], phase: Phase, number: int, start: int, workers: int
+) -> DataLoader[Any]:
+    seed = recipe.train.seed + 1000 * number
+    return DataLoader(
+        Crops(items, recipe, phase, seed),
+        batch_size=phase.batch,
+        sampler=BalancedSampler(items, recipe.data, phase.samples, seed, start),
+        num_workers=workers,
+    )
+
+
+def _evaluate(
+    recipe: Recipe,
+    average: Average,
+    watch: Validation,
+    state: dict[str, Any],
+    losses: list[float],
+    out: Path,
+    fabric: Fabric,
+) -> None:
+    averaged = SEResNet50(**recipe.model.architecture())
+    averaged.load_state_dict(average.values)
+    averaged.to(fabric.device, memory_format=torch.channels_last)
+    figures = watch.figures(averaged, fabric.device, recipe.train.precision)
+    row = {"samples": state["samples"], "loss": float(np.mean(losses)), **figures, "at": time.time()}
+    fabric.print("  ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "at"))
+    new = not (out / "metrics.csv").exists()
+    with open(out / "metrics.csv", "a", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, list(row))
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    if figures["auc"] > state["best"].get("auc", -1.0):
+        state["best"], state["stale"] = row, 0
+        _save(fabric, out / "best.ckpt", {"weights": average.values, "recipe": recipe.name, "row": row})
+    else:
+        state["stale"] += 1
+
+
+def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    fabric.save(partial, state)
+    os.replace(partial, path)
+
+
+class _Stop:
+    """Turns Ctrl-C and SIGTERM into a wish to stop after this batch; a second one stops at once."""
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> "_Stop":
+        self._former = {number: signal.signal(number, self._ask) for number in self.SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self.asked = True
+        signal.signal(number, self._former[number])
