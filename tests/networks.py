@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from aidetect_training.export import UNCALIBRATED, export_model
 from numpy.typing import NDArray
 from torch import nn
 
 from aidetect._model import SEResNet50
+from aidetect_training.export import UNCALIBRATED, export_model
 
 SMALL: dict[str, Any] = {"front_end": "rgb+residual", "stages": 2}
 

@@ -76,7 +76,11 @@ class Calibration:
 
 
 def decide(
-    calibration: Calibration, probability: float, views: Sequence[float], shorter_side: int, flatness: float
+    calibration: Calibration,
+    probability: float,
+    views: Sequence[float],
+    shorter_side: int,
+    flatness: float,
 ) -> tuple[Label, UncertainBecause | None]:
     """The label, and why it is `uncertain` where it is. The first rule that applies decides.
 

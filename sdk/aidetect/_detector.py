@@ -52,11 +52,11 @@ class Detector:
     """Says whether images were made by AI.
 
     `model`: None for the one that is shipped, a name or a path of another. `backend`: `auto`,
-    `onnx` or `torch`; `device`: `auto`, `cpu`, `cuda` or `cuda:1`. `views`: how much of an image is
-    looked at, at a cost that grows with the number of views: `fast` (2 views), `default` (9) or
-    `thorough` (25). `threads`: threads of the CPU backend, None for all cores. `max_bytes` and
-    `max_pixels` bound one image, `timeout` one download in seconds. `allow_private` lets URLs reach
-    hosts that are not on the public internet.
+    `onnx`, `openvino` or `torch`; `device`: `auto`, `cpu`, `cuda` or `cuda:1`. `views`: how much of
+    an image is looked at, at a cost that grows with the number of views: `fast` (2 at most),
+    `default` (9) or `thorough` (25). `threads`: threads of the CPU backend, None for all cores.
+    `max_bytes` and `max_pixels` bound one image, `timeout` one download in seconds. `allow_private`
+    lets URLs reach hosts that are not on the public internet.
 
     Loading reads and hashes the weights once (tens of milliseconds) and builds the network (about
     half a second): keep a Detector. One Detector serves many threads at once.
@@ -124,10 +124,14 @@ class Detector:
         ahead: deque[Future[_Prepared | InputError]] = deque()
         with ThreadPoolExecutor(4, thread_name_prefix="aidetect-decode") as pool:
             try:
-                ahead.extend(pool.submit(self._try_prepare, image) for image in islice(source, 3 * BATCH))
+                ahead.extend(
+                    pool.submit(self._try_prepare, image) for image in islice(source, 3 * BATCH)
+                )
                 while ahead:
                     prepared = [ahead.popleft().result() for _ in range(min(BATCH, len(ahead)))]
-                    ahead.extend(pool.submit(self._try_prepare, image) for image in islice(source, BATCH))
+                    ahead.extend(
+                        pool.submit(self._try_prepare, image) for image in islice(source, BATCH)
+                    )
                     yield from self._in_place(prepared)
             finally:
                 for future in ahead:
@@ -169,13 +173,13 @@ class Detector:
             decoded = from_pil(image, max_pixels=self._max_pixels, name=source)
         else:
             raise ConfigurationError(
-                f"cannot check a {type(image).__name__}: give a path, a URL, bytes, a binary file, a PIL image"
-                " or a uint8 array of height×width×3"
+                f"cannot check a {type(image).__name__}: give a path, a URL, bytes, a binary file, a PIL"
+                " image or a uint8 array of height×width×3"
             )
         digest = hashlib.sha256(np.ascontiguousarray(decoded.pixels).data)
         return decoded, digest.hexdigest(), decoded.pixels.nbytes
 
-    def _read(self, image: "str | os.PathLike[str] | bytes | BinaryIO") -> bytes:
+    def _read(self, image: Any) -> bytes:
         if isinstance(image, bytes):
             data = image
         elif isinstance(image, str) and "://" in image:
@@ -189,8 +193,8 @@ class Detector:
         if len(data) > self._max_bytes:
             name = printable(_name_of(image) or "the image")
             raise TooLargeError(
-                f"{name}: larger than the limit of {self._max_bytes:,} bytes. Use a smaller copy, or raise"
-                " the limit."
+                f"{name}: larger than the limit of {self._max_bytes:,} bytes. Use a smaller copy, or"
+                " raise the limit."
             )
         return data
 
@@ -205,7 +209,9 @@ class Detector:
         started = time.perf_counter()
         logits = self._backend.logits(np.concatenate([one.views.pixels for one in prepared]))
         each = (time.perf_counter() - started) / len(prepared)
-        margins = np.split(logits[:, 1] - logits[:, 0], np.cumsum([len(p.views.kinds) for p in prepared])[:-1])
+        margins = np.split(
+            logits[:, 1] - logits[:, 0], np.cumsum([len(p.views.kinds) for p in prepared])[:-1]
+        )
         return [self._verdict(one, m, each) for one, m in zip(prepared, margins, strict=True)]
 
     def _verdict(self, prepared: _Prepared, margins: NDArray[np.float32], forward: float) -> Verdict:
@@ -222,7 +228,9 @@ class Detector:
                 "probability": round(probability, 4),
                 "views": [
                     {"kind": kind, "box": list(box), "probability": round(view, 4)}
-                    for kind, box, view in zip(prepared.views.kinds, prepared.views.boxes, views, strict=True)
+                    for kind, box, view in zip(
+                        prepared.views.kinds, prepared.views.boxes, views, strict=True
+                    )
                 ],
             },
         )
@@ -263,4 +271,6 @@ def _read_file(path: "str | os.PathLike[str]", limit: int) -> bytes:
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{name}: cannot be read ({reason}). Check the path and its permissions.") from None
+        raise InputError(
+            f"{name}: cannot be read ({reason}). Check the path and its permissions."
+        ) from None

@@ -185,7 +185,7 @@ def _open_heif(data: bytes, name: str | None) -> tuple[ImageFile.ImageFile, int,
     except ImportError:
         raise UnsupportedFormatError(
             f"{label_of(name)} is a HEIC image, and reading those is an extra part. "
-            "Install it (pip install '.[heif]' in the folder of aidetect), or export the image as JPEG.",
+            "Install it (pip install '.[heif]' in a clone of it), or export the image as JPEG.",
             input=name,
         ) from None
     heif: ImageFile.ImageFile = reader.HeifImageFile(BytesIO(data))

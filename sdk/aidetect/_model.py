@@ -70,6 +70,9 @@ class SEResNet50(nn.Module):
     `pooling` `mean+deviation` adds each map's standard deviation to its mean.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         front_end: FrontEnd = "rgb",
@@ -81,7 +84,9 @@ class SEResNet50(nn.Module):
     ) -> None:
         super().__init__()
         if front_end not in ("rgb", "residual", "rgb+residual"):
-            raise ValueError(f"front_end is {front_end!r}; it can be 'rgb', 'residual' or 'rgb+residual'")
+            raise ValueError(
+                f"front_end is {front_end!r}; it can be 'rgb', 'residual' or 'rgb+residual'"
+            )
         if stem_stride not in (1, 2) or stages not in (2, 3, 4):
             raise ValueError("stem_stride can be 1 or 2, stages 2, 3 or 4")
         if pooling not in ("mean", "mean+deviation"):

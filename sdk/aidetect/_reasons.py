@@ -19,7 +19,8 @@ def explain_verdict(
     reasons = []
     if because == "too_small":
         side = min(image.width, image.height)
-        text = f"Too small to judge: {image.width}×{image.height} pixels; the shorter side needs {MIN_SIDE}."
+        size = f"{image.width}×{image.height} pixels"
+        text = f"Too small to judge: {size}; the shorter side needs {MIN_SIDE}."
         reasons.append(Reason("too_small", text, {"side": side, "needed": MIN_SIDE}))
     elif because == "flat":
         text = f"Nothing to judge: at least {FLAT_SHARE:.0%} of the image is one flat tone."
@@ -29,7 +30,9 @@ def explain_verdict(
         text = f"The model is not sure enough: it answers below {low:.0%} or above {high:.0%} only."
         reasons.append(Reason("between_thresholds", text, {"real_to": low, "ai_from": high}))
     elif because == "views_disagree":
-        reasons.append(Reason("views_disagree", "The parts of the image that were looked at disagree.", {}))
+        reasons.append(
+            Reason("views_disagree", "The parts of the image that were looked at disagree.", {})
+        )
     elif label == "ai":
         text = f"At this level, {calibration.ai_error:.0%} of real images are called AI by mistake."
         reasons.append(Reason("ai_error_rate", text, {"rate": calibration.ai_error}))

@@ -243,9 +243,9 @@ def _check_signature(
     if not path.is_file():
         if must_be_signed:
             raise ModelIntegrityError(
-                f"{printable(str(manifest))} has no signature {printable(path.name)}, which a model loaded by "
-                "name needs where there are trusted keys: fetch it from the model's maker, or give the "
-                "model's path if you trust it"
+                f"{printable(str(manifest))} has no signature {printable(path.name)}, which a model "
+                "loaded by name needs where there are trusted keys: fetch it from the model's maker, "
+                "or give the model's path if you trust it"
             )
         return False
     if not _signatures.verify(data, _read(path, _signatures.LARGEST), keys):

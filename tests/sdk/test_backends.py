@@ -1,5 +1,6 @@
 """Backends: every one gives the logits of the torch module, from memory, from many threads."""
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,9 @@ from aidetect import _backends as backends
 from aidetect._backends import Backend, open_backend
 from aidetect._backends._openvino import OpenVinoBackend
 from aidetect._backends._torch import TorchBackend
+from aidetect._image import decode
 from aidetect._model import SEResNet50
+from aidetect._views import extract_views
 from aidetect._weights import ModelPackage, load_package
 
 from ..networks import SMALL, network, package, sample_views
@@ -90,6 +93,18 @@ def test_agree_in_bfloat16(pair: tuple[SEResNet50, ModelPackage]) -> None:
     for backend in (OpenVinoBackend(given, 1, "bf16"), TorchBackend(given, "cpu", 1, "bfloat16")):
         found = probabilities(backend.logits(views))
         assert 0 < np.abs(found - right).max() < 0.03
+
+
+def test_the_shipped_model_agrees_in_every_backend(photograph: Path) -> None:
+    given = load_package()
+    views = extract_views(
+        decode(photograph.read_bytes()).pixels, "default", given.manifest.view_size
+    ).pixels
+    right = probabilities(opened("torch", given).logits(views))
+    for name in ("onnx", "openvino"):
+        assert np.abs(probabilities(opened(name, given).logits(views)) - right).max() < 0.005
+    for backend in (OpenVinoBackend(given, 1, "bf16"), TorchBackend(given, "cpu", 1, "bfloat16")):
+        assert np.abs(probabilities(backend.logits(views)) - right).max() < 0.03
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
@@ -165,6 +180,25 @@ def test_pytorch_is_not_imported_for_the_others(name: str, small: ModelPackage) 
         f"assert runtimes & set(sys.modules) == {{{backends._MODULES[name]!r}}}"
     )
     subprocess.run([sys.executable, "-c", script, str(small.path)], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_nothing_is_reported_to_anybody(name: str, small: ModelPackage, tmp_path: Path) -> None:
+    """Either runtime, merely imported, would leave an identifier in the home folder and send it on."""
+    script = (
+        "import sys, pathlib, socket; from aidetect._weights import load_package;"
+        "from aidetect._backends import open_backend; events = [];"
+        "sys.addaudithook(lambda event, _: events.append(event));"
+        f"open_backend(load_package(pathlib.Path(sys.argv[1])), {name!r}, threads=1);"
+        "assert 'openvino_telemetry' not in sys.modules;"
+        "assert 'import' in events and not [e for e in events if e.startswith('socket.')]"
+    )
+    switches = ("CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    home = {name: str(tmp_path) for name in ("HOME", "USERPROFILE", "LOCALAPPDATA")}
+    environment = {key: value for key, value in os.environ.items() if key not in switches} | home
+    command = [sys.executable, "-c", script, str(small.path)]
+    subprocess.run(command, env=environment, check=True, timeout=120)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

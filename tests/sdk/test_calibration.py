@@ -7,7 +7,13 @@ from aidetect import ModelIntegrityError
 from aidetect._calibration import Calibration, decide
 
 CALIBRATION = Calibration(
-    both=(0.5, 1.0, -0.25), alone=(0.8, 0.1), floor=0.02, ai_from=0.8, real_to=0.2, ai_error=0.05, real_error=0.05
+    both=(0.5, 1.0, -0.25),
+    alone=(0.8, 0.1),
+    floor=0.02,
+    ai_from=0.8,
+    real_to=0.2,
+    ai_error=0.05,
+    real_error=0.05,
 )
 
 

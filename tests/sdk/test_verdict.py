@@ -54,9 +54,7 @@ def test_frozen() -> None:
 
 
 def test_reads_well() -> None:
-    assert str(VERDICT) == (
-        "holiday.jpg: Uncertain (P(AI) = 61%)\n  - The model is not sure enough."
-    )
+    assert str(VERDICT) == ("holiday.jpg: Uncertain (P(AI) = 61%)\n  - The model is not sure enough.")
 
 
 def test_names_from_strangers_cannot_steer_the_terminal() -> None:

@@ -1,7 +1,10 @@
 """ONNX Runtime on the CPU, in float32."""
 
+import os
+from importlib import import_module
+from typing import Any
+
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from .._errors import ModelIntegrityError
@@ -19,6 +22,7 @@ class OnnxBackend:
     device = "cpu"
 
     def __init__(self, package: ModelPackage, threads: int | None = None) -> None:
+        onnxruntime = runtime()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads or 0
@@ -38,3 +42,12 @@ class OnnxBackend:
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits: NDArray[np.float32] = self._session.run(["logits"], {"views": views})[0]
         return logits
+
+
+def runtime() -> Any:
+    """The module `onnxruntime` with telemetry off: from version 1.29 on it reports its use to its
+    maker unless this variable is set before. Whoever checks images here has not agreed to that."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    onnxruntime = import_module("onnxruntime")
+    onnxruntime.disable_telemetry_events()  # Windows, and where the caller had imported it before
+    return onnxruntime

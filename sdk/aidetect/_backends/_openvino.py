@@ -1,10 +1,11 @@
 """OpenVINO on the CPU: bfloat16 where the processor computes in it, else float32."""
 
+import sys
+from importlib import import_module
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from .._errors import ModelIntegrityError
@@ -23,7 +24,7 @@ class OpenVinoBackend:
     def __init__(
         self, package: ModelPackage, threads: int | None = None, precision: Precision = "auto"
     ) -> None:
-        core = openvino.Core()
+        core = runtime().Core()
         if precision == "auto":
             native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
             precision = "bf16" if native else "f32"
@@ -46,3 +47,15 @@ class OpenVinoBackend:
         with self._lock:
             logits: NDArray[np.float32] = self._request.infer({"views": views})["logits"].copy()
         return logits
+
+
+def runtime() -> Any:
+    """The module `openvino` with telemetry off: where it can import `openvino_telemetry` it reports
+    being imported to its maker. Whoever checks images here has not agreed to that."""
+    if "openvino" in sys.modules or "openvino_telemetry" in sys.modules:
+        return import_module("openvino")
+    sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        return import_module("openvino")
+    finally:
+        del sys.modules["openvino_telemetry"]
