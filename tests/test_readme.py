@@ -1,6 +1,7 @@
-"""The README is true: its Python runs, its commands, options and extras exist."""
+"""README and TRAINING.md are true: their Python runs; commands, options, extras and figures exist."""
 
 import importlib.util
+import json
 import os
 import re
 import shlex
@@ -13,23 +14,29 @@ from pathlib import Path
 
 import pytest
 
+from aidetect._weights import load_package
+from aidetect_training.evaluate import head_table
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TRAINING = (ROOT / "TRAINING.md").read_text(encoding="utf-8")
+RESULTS = ROOT / "training" / "results" / "devtest"
 QUICK_EXAMPLE = 'from aidetect import Detector; print(Detector().check("photo.jpg"))\n'
 
 
-def blocks(*languages: str) -> list[str]:
+def blocks(*languages: str, page: str = README) -> list[str]:
     return [
         text
-        for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+        for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
         if language in languages
     ]
 
 
-def commands() -> list[str]:
+def commands(page: str = README) -> list[str]:
     """Every command line: all of a ```bash block, what follows `$ ` in a ```console block."""
-    lines = "".join(blocks("bash")).replace("\\\n", " ").splitlines()
-    lines += re.findall(r"^\$ (.*)", "".join(blocks("console")).replace("\\\n", " "), re.MULTILINE)
+    lines = "".join(blocks("bash", page=page)).replace("\\\n", " ").splitlines()
+    shown = "".join(blocks("console", page=page)).replace("\\\n", " ")
+    lines += re.findall(r"^\$ (.*)", shown, re.MULTILINE)
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -113,9 +120,16 @@ def test_python_runs(code: str, photo: Path, tmp_path: Path) -> None:
     assert re.search(r"\b(ai|real|uncertain)\b", done.stdout, re.IGNORECASE)
 
 
-@pytest.mark.parametrize("line", commands())
+@pytest.mark.parametrize("line", dict.fromkeys(commands() + commands(TRAINING)))
 def test_command_exists(line: str) -> None:
     assert problem(line) is None
+
+
+def test_the_table_is_that_of_the_last_evaluation() -> None:
+    result = json.loads((RESULTS / "metrics.json").read_text(encoding="utf-8"))
+    assert head_table(result) in README
+    shipped = load_package().manifest
+    assert result["model"] == {"name": shipped.name, "version": shipped.version}
 
 
 def test_the_two_first_commands_are_shown() -> None:

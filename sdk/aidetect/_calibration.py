@@ -55,7 +55,13 @@ class Calibration:
             plain = {**values, "both": tuple(values["both"]), "alone": tuple(values["alone"])}
             if len(plain["both"]) != 3 or len(plain["alone"]) != 2:
                 raise ValueError("wrong number of coefficients")
-            return cls(**plain)
+            made = cls(**plain)
+            rates = (made.ai_error, made.real_error)
+            if not all(map(math.isfinite, made.both + made.alone)) or not all(
+                0 <= r <= 1 for r in rates
+            ):
+                raise ValueError("coefficients are finite numbers, error rates 0 to 1")
+            return made
         except (KeyError, TypeError, ValueError) as error:
             raise ModelIntegrityError(f"the manifest's calibration cannot be used: {error}") from None
 

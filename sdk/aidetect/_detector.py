@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -17,10 +18,15 @@ from numpy.typing import NDArray
 
 from ._backends import open_backend
 from ._calibration import Calibration, decide
-from ._errors import ConfigurationError, InputError, InputNotFoundError, TooLargeError
+from ._errors import (
+    ConfigurationError,
+    InputError,
+    ModelIntegrityError,
+)
 from ._image import MAX_PIXELS, DecodedImage, decode, from_array, from_pil
+from ._reading import name_of, read
 from ._reasons import explain_verdict
-from ._text import printable
+from ._text import is_url
 from ._verdict import Evidence, ImageInfo, ModelInfo, Verdict
 from ._views import CONTRACT, PROFILES, Views, extract_views, flatness
 from ._weights import load_package
@@ -79,8 +85,11 @@ class Detector:
     ) -> None:
         if views not in PROFILES:
             raise ConfigurationError(f"views is {views!r}; it can be one of {', '.join(PROFILES)}")
-        if max_bytes < 1 or max_pixels < 1 or timeout <= 0 or (threads is not None and threads < 1):
-            raise ConfigurationError("max_bytes, max_pixels, timeout and threads have to be above zero")
+        if max_bytes < 1 or max_pixels < 1 or (threads is not None and threads < 1):
+            raise ConfigurationError("max_bytes, max_pixels and threads have to be above zero")
+        if not 0 < timeout <= threading.TIMEOUT_MAX:
+            most = f"{threading.TIMEOUT_MAX:.0f}"
+            raise ConfigurationError(f"timeout has to be above zero, and at most {most} seconds")
         package = load_package(model)
         manifest = package.manifest
         if manifest.contract != CONTRACT:
@@ -120,6 +129,8 @@ class Detector:
         could not be checked. Reads `images` lazily and keeps a few in memory at a time; decoding
         and fetching run in threads beside the network.
         """
+        if isinstance(images, str | bytes | os.PathLike):
+            raise ConfigurationError("check_many takes several images, such as a list; check takes one")
         source = iter(images)
         ahead: deque[Future[_Prepared | InputError]] = deque()
         with ThreadPoolExecutor(4, thread_name_prefix="aidetect-decode") as pool:
@@ -151,26 +162,33 @@ class Detector:
 
     def _prepare(self, image: "ImageInput") -> _Prepared:
         started = time.perf_counter()
-        source = _name_of(image)
+        source = name = name_of(image)
+        if isinstance(image, str) and is_url(image):
+            from ._fetch import shown
+
+            name = shown(image)  # queries hold tokens, and messages end up in logs
         try:
-            decoded, sha256, size = self._decode(image, source)
+            decoded, sha256, size = self._decode(image, name)
             views = extract_views(decoded.pixels, self._profile, self._view_size)
         except InputError as error:
-            error.input = error.input or source
+            error.input = name or error.input
             raise
         info = ImageInfo(sha256, decoded.width, decoded.height, decoded.format, size, decoded.frames)
         return _Prepared(views, flatness(views.pixels[0]), info, source, time.perf_counter() - started)
 
-    def _decode(self, image: "ImageInput", source: str | None) -> tuple[DecodedImage, str, int]:
+    def _decode(self, image: "ImageInput", name: str | None) -> tuple[DecodedImage, str, int]:
         """The decoded image, and the SHA-256 and length of its file (of its pixels where none)."""
         if isinstance(image, np.ndarray):
             decoded = from_array(image)
         elif isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
-            data = self._read(image)
-            decoded = decode(data, max_pixels=self._max_pixels, name=source)
+            if isinstance(image, str) and is_url(image):
+                data = self._fetcher.fetch(image).data
+            else:
+                data = read(image, self._max_bytes)
+            decoded = decode(data, max_pixels=self._max_pixels, name=name)
             return decoded, hashlib.sha256(data).hexdigest(), len(data)
         elif hasattr(image, "getbands"):
-            decoded = from_pil(image, max_pixels=self._max_pixels, name=source)
+            decoded = from_pil(image, max_pixels=self._max_pixels, name=name)
         else:
             raise ConfigurationError(
                 f"cannot check a {type(image).__name__}: give a path, a URL, bytes, a binary file, a PIL"
@@ -178,25 +196,6 @@ class Detector:
             )
         digest = hashlib.sha256(np.ascontiguousarray(decoded.pixels).data)
         return decoded, digest.hexdigest(), decoded.pixels.nbytes
-
-    def _read(self, image: Any) -> bytes:
-        if isinstance(image, bytes):
-            data = image
-        elif isinstance(image, str) and "://" in image:
-            return self._fetcher.fetch(image).data
-        elif isinstance(image, str | os.PathLike):
-            data = _read_file(image, self._max_bytes)
-        else:
-            data = image.read(self._max_bytes + 1)
-            if not isinstance(data, bytes):
-                raise ConfigurationError("the file object gives text; open it in binary mode ('rb')")
-        if len(data) > self._max_bytes:
-            name = printable(_name_of(image) or "the image")
-            raise TooLargeError(
-                f"{name}: larger than the limit of {self._max_bytes:,} bytes. Use a smaller copy, or"
-                " raise the limit."
-            )
-        return data
 
     @cached_property
     def _fetcher(self) -> "Fetcher":
@@ -208,6 +207,8 @@ class Detector:
     def _answer(self, prepared: list[_Prepared]) -> list[Verdict]:
         started = time.perf_counter()
         logits = self._backend.logits(np.concatenate([one.views.pixels for one in prepared]))
+        if not np.isfinite(logits).all():
+            raise ModelIntegrityError(f"model {self.model.name} answers no numbers: export it again")
         each = (time.perf_counter() - started) / len(prepared)
         margins = np.split(
             logits[:, 1] - logits[:, 0], np.cumsum([len(p.views.kinds) for p in prepared])[:-1]
@@ -247,30 +248,3 @@ class Detector:
             elapsed_ms=round(1000 * (prepared.seconds + forward), 1),
             source=prepared.source,
         )
-
-
-def _name_of(image: Any) -> str | None:
-    """What the caller would recognise the input by, in text; None where it has no name."""
-    if isinstance(image, str | os.PathLike):
-        return os.fsdecode(image)
-    name = getattr(image, "name", None) or getattr(image, "filename", None)
-    return name if isinstance(name, str) and name else None
-
-
-def _read_file(path: "str | os.PathLike[str]", limit: int) -> bytes:
-    """At most `limit` + 1 bytes of a file."""
-    name = printable(os.fsdecode(path))
-    try:
-        with open(path, "rb") as file:
-            return file.read(limit + 1)
-    except FileNotFoundError:
-        raise InputNotFoundError(f"{name}: no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise InputNotFoundError(
-            f"{name}: a folder, not an image. Name its files, or use `aidetect check` on it."
-        ) from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(
-            f"{name}: cannot be read ({reason}). Check the path and its permissions."
-        ) from None

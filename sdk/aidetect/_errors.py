@@ -24,6 +24,7 @@ AidetectError
 `code` is stable and meant for programs; the message is for people and says what to do.
 """
 
+from functools import partial
 from typing import Any
 
 
@@ -38,7 +39,8 @@ class AidetectError(Exception):
         super().__init__(message)
         self.message = message
         self.input = input
-        """Name of the input as the caller gave it, where there is one. Untrusted text."""
+        """Name of the input as the caller gave it, where there is one; of a URL without its query, and
+        with where it redirected to. Untrusted text."""
 
     def to_dict(self) -> dict[str, Any]:
         """The wire form, as printed by `aidetect check --json` and sent by the server."""
@@ -124,7 +126,8 @@ class UnreachableError(FetchError):
 
 
 class HTTPStatusError(FetchError):
-    """`code` is `http_4xx` or `http_5xx`; 429 and 5xx may be tried again."""
+    """`code` is `http_4xx` or `http_5xx`, `http_3xx` for a redirect that leads nowhere; 429 and 5xx
+    may be tried again."""
 
     code = "http_status"
 
@@ -133,6 +136,10 @@ class HTTPStatusError(FetchError):
         self.status = status
         self.code = f"http_{status // 100}xx"
         self.retryable = status == 429 or status >= 500
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is copied by calling its class with `args`, which lack the status.
+        return partial(type(self), status=self.status), self.args, self.__dict__
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "status": self.status}

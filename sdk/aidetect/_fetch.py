@@ -73,7 +73,8 @@ class Fetcher:
     ) -> None:
         if not (max_bytes > 0 and 0 < timeout <= threading.TIMEOUT_MAX):
             raise ConfigurationError(
-                "max_bytes and timeout must be positive. Leave them out for defaults."
+                f"max_bytes has to be above zero, timeout too and at most {threading.TIMEOUT_MAX:.0f} "
+                "seconds. Leave them out for defaults."
             )
         self.user_agent = USER_AGENT if user_agent is None else user_agent
         if not (self.user_agent.isascii() and self.user_agent.isprintable()):
@@ -134,8 +135,12 @@ class Fetcher:
     def _prepare(self, url: str, name: str, extra: Mapping[str, str]) -> requests.PreparedRequest:
         try:
             parts = urllib3.util.parse_url(url if len(url) <= MAX_URL_LENGTH else "")
-            if parts.scheme not in ("http", "https") or not parts.host:
+            if len(url) > MAX_URL_LENGTH:
+                problem = f"an address of more than {MAX_URL_LENGTH:,} characters is not fetched"
+            elif parts.scheme not in ("http", "https"):
                 problem = "only http:// and https:// addresses can be fetched"
+            elif not parts.host:
+                problem = "an address without a host cannot be fetched"
             elif parts.auth is not None:
                 problem = "an address with a user name or password in it is not fetched"
             elif _ODD_AUTHORITY.match(url):

@@ -50,6 +50,9 @@ _WARNING_FORMATS = frozenset({"GIF", "AVIF", "HEIF", "TIFF", "MPO"})
 
 _QUIET_LOCK = threading.Lock()
 
+_LOADING = tuple(threading.Lock() for _ in range(61))
+"""One is held, chosen by an image's id, while it is loaded: Pillow lets no two threads do that."""
+
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -103,7 +106,7 @@ def from_pil(
     that the image still carries in its `info` is applied.
     """
     form = image.format or "PIL"
-    with _typed_errors(name, form):
+    with _typed_errors(name, form), _LOADING[id(image) % len(_LOADING)]:
         _check_size(image.size, max_pixels, name)
         guard: AbstractContextManager[None] = _quiet() if form in _WARNING_FORMATS else nullcontext()
         with guard:

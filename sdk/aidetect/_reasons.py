@@ -34,12 +34,12 @@ def explain_verdict(
             Reason("views_disagree", "The parts of the image that were looked at disagree.", {})
         )
     elif label == "ai":
-        text = f"At this level, {calibration.ai_error:.0%} of real images are called AI by mistake."
+        text = f"At this level, {calibration.ai_error:.1%} of real images are called AI by mistake."
         reasons.append(Reason("ai_error_rate", text, {"rate": calibration.ai_error}))
     else:
-        text = f"At this level, {calibration.real_error:.0%} of AI images are called real by mistake."
+        text = f"At this level, {calibration.real_error:.1%} of AI images are called real by mistake."
         reasons.append(Reason("real_error_rate", text, {"rate": calibration.real_error}))
-    if because != "too_small":
+    if because != "too_small" and len(views) > 1:
         towards = sum(view >= 0.5 for view in views)
         text = f"{towards} of the {len(views)} views of the image look more like AI than not."
         reasons.append(Reason("views", text, {"ai": towards, "all": len(views)}))

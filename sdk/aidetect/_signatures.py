@@ -104,7 +104,7 @@ def trusted_keys(pems: Sequence[bytes] | None = None) -> tuple[PublicKey, ...]:
     if not named:
         return ()
     try:
-        data = Path(named).expanduser().read_bytes()
+        data = Path(os.path.expanduser(named)).read_bytes()
     except OSError as error:
         raise ConfigurationError(f"AIDETECT_MODEL_KEYS: {printable(named)}: {error.strerror}") from None
     return _parse(data, f"AIDETECT_MODEL_KEYS ({printable(named)})")

@@ -1,8 +1,18 @@
-"""Makes strings from strangers (file names, URLs, metadata, server messages) harmless to show."""
+"""Strings from strangers (file names, URLs, metadata, server messages): harmless to show, told apart."""
 
+import re
 import unicodedata
 
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def is_url(text: str) -> bool:
+    """Whether an input is to be fetched. Also with a scheme that will be refused, such as file:,
+    which then is said of it, instead of that there is no such file. `C://` is a drive."""
+    return _URL.match(text) is not None
 
 
 def printable(text: str, limit: int = 300) -> str:

@@ -30,7 +30,7 @@ class Reason:
 
     code: str
     text: str
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Evidence:
     kind: str
     finding: str
     strength: float
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Verdict:
             raise ValueError("uncertain_because belongs to the label 'uncertain', and to it alone")
 
     def __str__(self) -> str:
-        first = f"{WORDS[self.label]} (P(AI) = {self.probability:.0%})"
+        first = f"{WORDS[self.label]} (P(AI) = {percent(self.probability)})"
         name = printable(self.source) + ": " if self.source else ""
         lines = [name + first] + [f"  - {printable(reason.text)}" for reason in self.reasons]
         return "\n".join(lines)
@@ -113,16 +113,45 @@ class Verdict:
         """
         try:
             values = _known(cls, wire)
+            if not all(isinstance(wire[key], list | tuple) for key in ("reasons", "evidence")):
+                raise TypeError("reasons and evidence are lists")
             values["reasons"] = tuple(Reason(**_known(Reason, r)) for r in wire["reasons"])
             values["evidence"] = tuple(Evidence(**_known(Evidence, e)) for e in wire["evidence"])
             values["image"] = ImageInfo(**_known(ImageInfo, wire["image"]))
             values["model"] = ModelInfo(**_known(ModelInfo, wire["model"]))
             values["checked_at"] = datetime.fromisoformat(wire["checked_at"])
+            if values["checked_at"].tzinfo is None:
+                raise ValueError("checked_at has no time zone")
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AidetectError(f"this is not a verdict of aidetect: {error!r}") from None
 
 
+def percent(probability: float) -> str:
+    """A probability for people, never rounded to a certainty that the model does not have."""
+    if probability < 0.01:
+        return "<1%"
+    return ">99%" if probability > 0.99 else f"{probability:.0%}"
+
+
+_FORMS: dict[Any, Any] = {
+    str: str,
+    int: int,
+    bool: bool,
+    float: int | float,
+    str | None: str | None,
+    Mapping[str, Any]: Mapping,
+    DecidedBy: str,  # a later version may know more of them
+    UncertainBecause | None: str | None,
+}
+"""What the wire holds for fields annotated so; the other fields are built, or checked, elsewhere."""
+
+
 def _known(kind: type[Any], wire: Mapping[str, Any]) -> dict[str, Any]:
-    names = {f.name for f in dataclasses.fields(kind)}
-    return {key: value for key, value in wire.items() if key in names}
+    known = {f.name: f.type for f in dataclasses.fields(kind)}
+    values = {key: value for key, value in wire.items() if key in known}
+    for key, value in values.items():
+        form = _FORMS.get(known[key], object)
+        if not isinstance(value, form) or (isinstance(value, bool) and form not in (bool, object)):
+            raise TypeError(f"{key} is {value!r}")
+    return values

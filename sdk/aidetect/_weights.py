@@ -113,13 +113,14 @@ class ModelPackage:
 def models_folder() -> Path:
     """Where models are looked up by name: AIDETECT_MODELS, else the user's data folder."""
     if named := os.environ.get("AIDETECT_MODELS"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
+    home = Path(os.path.expanduser("~"))  # Path.home() raises where there is none, as in containers
     if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
+        base = home / "Library" / "Application Support"
     else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     return base / "aidetect" / "models"
 
 
@@ -170,7 +171,7 @@ def load_package(
                 "write ./ before a path"
             )
         path = models_folder() / f"{text}.json"
-        if not path.is_file():
+        if not os.path.isfile(path):
             known = ", ".join(m.name for m in list_models()) or "none"
             raise ModelNotFoundError(
                 f"no model {text!r} in {path.parent}; known: {known}. Copy its files there, name the "
@@ -185,7 +186,7 @@ def _is_path(text: str) -> bool:
 
 
 def _manifest_of(path: Path) -> Path:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # Path.is_dir() raises for names that are too long
         return (
             path.with_suffix(".json")
             if path.suffix in _SUFFIXES
@@ -275,8 +276,9 @@ def _read(path: Path, most: int) -> bytes:
         raise ModelNotFoundError(
             f"no file {printable(str(path))}; a model is NAME.json, .safetensors and .onnx"
         ) from None
-    except OSError as error:
-        raise ModelNotFoundError(f"cannot read {printable(str(path))}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ModelNotFoundError(f"cannot read {printable(str(path))}: {reason}") from None
     if len(data) > most:
         raise ModelIntegrityError(
             f"{printable(str(path))} has more than {most:,} bytes: that is no model file"

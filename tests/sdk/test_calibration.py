@@ -62,7 +62,19 @@ def test_round_trip() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"both": [1, 2]}, {"alone": []}, {"ai_from": 0.1}, {"floor": 0}, {"real_to": "x"}, {"unknown": 1}],
+    [
+        {"both": [1, 2]},
+        {"both": "abc"},
+        {"both": [1, 2, float("nan")]},
+        {"alone": []},
+        {"alone": [1, None]},
+        {"ai_from": 0.1},
+        {"floor": 0},
+        {"real_to": "x"},
+        {"ai_error": 2},
+        {"real_error": "none"},
+        {"unknown": 1},
+    ],
 )
 def test_unusable_calibration_is_a_typed_error(change: dict[str, object]) -> None:
     with pytest.raises(ModelIntegrityError, match="calibration"):

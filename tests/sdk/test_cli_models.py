@@ -72,6 +72,15 @@ def test_list_names_the_models_of_the_folder_and_the_folder(
     assert str(tmp_path) in last
 
 
+def test_list_keeps_a_model_on_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIDETECT_MODELS", str(tmp_path))
+    make_package(tmp_path, about="of two\nlines")
+    assert main(["models"]) == 0
+    assert "mine  3.1  of two lines\n" in capsys.readouterr().out
+
+
 def test_list_as_json_is_one_manifest_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from aidetect import HTTPStatusError, InputError, InputNotFoundError, Verdict
 from aidetect._cli._check import report
-from aidetect._cli._show import card, json_line, line, percent, problem
+from aidetect._cli._show import card, json_line, line, problem
 from aidetect._cli._terminal import painter
+from aidetect._verdict import percent
 
 from .verdicts import verdict
 
@@ -44,10 +45,13 @@ def test_a_card_says_name_label_probability_reasons_and_model() -> None:
     ]
 
 
-def test_a_card_of_an_animation_says_which_frame() -> None:
+def test_an_animation_is_said_to_be_one() -> None:
     image = verdict().image
     animated = type(image)(image.sha256, 64, 64, "GIF", 900, frames=12)
     assert "64×64 GIF, first of 12 frames;" in card(verdict(image=animated), PLAIN)
+    assert line(verdict(image=animated), PLAIN).endswith("photo.jpg  (first of 12 frames)")
+    shown = line(verdict("uncertain", image=animated), PLAIN)
+    assert shown.endswith("photo.jpg  (views disagree, first of 12 frames)")
 
 
 def test_lines_are_aligned_and_say_the_label_in_words() -> None:
@@ -64,7 +68,7 @@ def test_lines_are_aligned_and_say_the_label_in_words() -> None:
     [(0.0, "<1%"), (0.0099, "<1%"), (0.01, "1%"), (0.5, "50%"), (0.99, "99%"), (0.9999, ">99%")],
 )
 def test_no_probability_is_shown_as_a_certainty(probability: float, shown: str) -> None:
-    assert percent(verdict(probability=probability)) == shown
+    assert percent(probability) == shown
 
 
 @pytest.mark.parametrize("show", [card, line])

@@ -5,8 +5,10 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from aidetect._cli._check import report
 from aidetect._cli._terminal import Progress, duration, tolerant, use_colour
@@ -142,3 +144,15 @@ def test_standard_input_that_is_a_terminal_is_not_waited_for() -> None:
         os.close(controller)
         os.close(terminal)
     assert done.returncode == 2 and "check - < photo.jpg" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="closes descriptors in a POSIX shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_change_no_exit_status(closed: str, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    command = f"{sys.executable} -W error -m aidetect check a.png a.png {closed}"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("a.png") == (2 if closed == "2>&-" else 0)

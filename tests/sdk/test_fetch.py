@@ -320,6 +320,19 @@ def test_shown(url: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("http://127.0.0.1/" + "a" * 9000, "more than 8,192 characters"),
+        ("http:///a.png", "without a host"),
+        ("ftp://host/a.png", "only http"),
+    ],
+)
+def test_a_refused_url_is_told_why(url: str, problem: str) -> None:
+    with pytest.raises(InvalidURLError, match=problem):
+        local(url)
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"max_bytes": 0},

@@ -41,11 +41,43 @@ def test_missing_key_is_a_typed_error(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("checked_at", "yesterday"), ("image", 3), ("reasons", [1]), ("label", "fake")]
+    ("key", "value"),
+    [
+        ("checked_at", "yesterday"),
+        ("checked_at", "2026-01-02T03:04:05"),
+        ("image", 3),
+        ("image", {**VERDICT.to_dict()["image"], "width": "640"}),
+        ("reasons", [1]),
+        ("reasons", {}),
+        ("reasons", [{"code": "a", "text": 2}]),
+        ("evidence", [{"kind": "model", "finding": "ai", "strength": "much"}]),
+        ("label", "fake"),
+        ("label", ["ai"]),
+        ("probability", True),
+        ("elapsed_ms", "80"),
+        ("source", 5),
+        ("cached", "no"),
+        ("uncertain_because", ["flat"]),
+    ],
 )
 def test_wrong_form_is_a_typed_error(key: str, value: object) -> None:
     with pytest.raises(AidetectError, match="not a verdict"):
         Verdict.from_dict({**VERDICT.to_dict(), key: value})
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert Verdict.from_dict({**VERDICT.to_dict(), "elapsed_ms": 80}).elapsed_ms == 80
+
+
+def test_verdicts_can_be_in_sets() -> None:
+    again = Verdict.from_dict(VERDICT.to_dict())
+    assert {VERDICT, again} == {VERDICT} and hash(VERDICT) == hash(again)
+    assert len({VERDICT, replace(VERDICT, source="other.jpg")}) == 2
+
+
+def test_no_probability_reads_as_a_certainty() -> None:
+    sure = replace(VERDICT, label="ai", uncertain_because=None, probability=0.997)
+    assert "P(AI) = >99%" in str(sure)
 
 
 def test_frozen() -> None:

@@ -332,3 +332,18 @@ def test_only_an_ed25519_private_key_signs(tmp_path: Path, private: Path) -> Non
     with pytest.raises(ModelNotFoundError, match=r"gone\.json"):
         sign(tmp_path / "gone.json", private.read_bytes())
     assert not path.with_suffix(".sig").exists()
+
+
+@pytest.mark.parametrize("path", ["a\0.json", "./" + "x" * 300, "./" + "x" * 300 + "/y.json"])
+def test_a_path_that_cannot_be_is_a_typed_error(path: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="cannot read"):
+        load_package(path)
+
+
+def test_the_home_of_nobody_is_a_folder_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIDETECT_MODELS", "~no-such-user/models")
+    with pytest.raises(ModelNotFoundError, match="no model 'mine'"):
+        load_package("mine")
+    monkeypatch.setenv("AIDETECT_MODEL_KEYS", "~no-such-user/keys.pem")
+    with pytest.raises(ConfigurationError, match="AIDETECT_MODEL_KEYS"):
+        load_package("mine")

@@ -10,7 +10,7 @@ from aidetect import ConfigurationError
 from aidetect._calibration import Calibration
 from aidetect_training.baseline import baseline
 from aidetect_training.calibrate import fit
-from aidetect_training.evaluate import HEAD, evaluate, write
+from aidetect_training.evaluate import HEAD, evaluate, head_table, write
 from aidetect_training.scoring import Score
 
 from .scores import Model, scores
@@ -94,13 +94,14 @@ def test_where_nothing_is_answered_or_no_art_is_there(tmp_path: Path) -> None:
     result = evaluate(made, CALIBRATION)
     assert result["tiers"]["clean"]["right_of_answered"] is None
     assert result["tiers"]["clean"]["art_flagged"] is None
-    assert "| Of what is answered, right | – | – |" in write(result, tmp_path / "out")
+    assert "| Of what is answered, right | – | – |" in head_table(result)
 
 
 def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
     made = images(tmp_path)
     result = evaluate(made, Calibration.from_dict(fit(made)))
-    head = write(result, tmp_path / "out" / "deep")
+    write(result, tmp_path / "out" / "deep")
+    head = head_table(result)
     stored = json.loads((tmp_path / "out" / "deep" / "metrics.json").read_text(encoding="utf-8"))
     assert stored == json.loads(json.dumps(result))
     tables = (tmp_path / "out" / "deep" / "tables.md").read_text(encoding="utf-8")
@@ -123,7 +124,7 @@ def test_what_is_written_is_what_was_measured(tmp_path: Path) -> None:
 def test_one_tier_has_no_flips(tmp_path: Path) -> None:
     result = evaluate([s for s in images(tmp_path) if s.tier == "web"], CALIBRATION)
     assert result["flips"] is None
-    assert "Flips" not in write(result, tmp_path / "out")
+    assert "Flips" not in head_table(result)
 
 
 def test_one_class_alone_cannot_be_evaluated(tmp_path: Path) -> None:

@@ -146,14 +146,17 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from aidetect._weights import load_package
 
     from .data import read_manifest
-    from .evaluate import evaluate, write
+    from .evaluate import evaluate, head_table, write
     from .scoring import score_package
 
     package = load_package(arguments.model)
     items = read_manifest(arguments.data)
     tiers = arguments.tiers.split(",")
     scores = score_package(package, items, tiers, arguments.backend, arguments.views)
-    print(write(evaluate(scores, Calibration.from_dict(package.manifest.calibration)), arguments.out))
+    result = evaluate(scores, Calibration.from_dict(package.manifest.calibration))
+    result["model"] = {"name": package.manifest.name, "version": package.manifest.version}
+    write(result, arguments.out)
+    print(head_table(result))
 
 
 def _ship(arguments: argparse.Namespace) -> None:

@@ -98,31 +98,33 @@ def _flips(scores: Sequence[Score], labels: Sequence[str]) -> float | None:
     return float(np.mean([{"ai", "real"} <= said for said in by_image.values()]))
 
 
-def write(result: dict[str, Any], out: Path) -> str:
-    """Writes `metrics.json` and `tables.md` into `out`; returns the head table as Markdown."""
+def write(result: dict[str, Any], out: Path) -> None:
+    """Writes `metrics.json` and `tables.md` into `out`."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "metrics.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     tiers = result["tiers"]
-    lines = ["| | " + " | ".join(tiers) + " |", "|---" * (len(tiers) + 1) + "|"]
-    for key, title in HEAD:
-        lines.append(
-            f"| {title} | " + " | ".join(_cell(figures, key) for figures in tiers.values()) + " |"
-        )
-    if result["flips"] is not None:
-        lines.append(
-            f"| Flips ai↔real between tiers | {result['flips']:.3f} |" + " |" * (len(tiers) - 1)
-        )
-    head = "\n".join(lines)
-    details = []
+    lines = [head_table(result)]
     for part in ("by_group", "by_origin"):
-        details += ["", f"## {part.replace('_', ' ')}", ""]
-        details += ["| | images | " + " | ".join(tiers) + " |", "|---" * (len(tiers) + 2) + "|"]
+        lines += ["", f"## Forced-choice accuracy, {part.replace('_', ' ')}", ""]
+        lines += ["| | images | " + " | ".join(tiers) + " |", "|---" * (len(tiers) + 2) + "|"]
         first = next(iter(tiers.values()))
         for name in first[part]:
             row = [f"{f[part][name]['accuracy']:.2f}" for f in tiers.values()]
-            details.append(f"| {name} | {first[part][name]['images']} | " + " | ".join(row) + " |")
-    (out / "tables.md").write_text(head + "\n" + "\n".join(details) + "\n", encoding="utf-8")
-    return head
+            lines.append(f"| {name} | {first[part][name]['images']} | " + " | ".join(row) + " |")
+    (out / "tables.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def head_table(result: dict[str, Any]) -> str:
+    """The figures of the set as a whole, a column a tier, in Markdown."""
+    tiers = result["tiers"]
+    lines = ["| | " + " | ".join(tiers) + " |", "|---" * (len(tiers) + 1) + "|"]
+    for key, title in HEAD:
+        cells = (_cell(figures, key) for figures in tiers.values())
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    if result["flips"] is not None:
+        blank = " |" * (len(tiers) - 1)
+        lines.append(f"| Flips ai↔real between tiers | {result['flips']:.3f} |{blank}")
+    return "\n".join(lines)
 
 
 def _cell(figures: dict[str, Any], key: str) -> str:

@@ -19,7 +19,7 @@ from .._errors import AidetectError, MissingExtraError
 from . import _check, _models
 from ._parsing import Commands, Parser
 from ._show import problem
-from ._terminal import discard_output, interruptible, say, tolerant
+from ._terminal import discard_output, interruptible, say, streams
 
 BROKEN_PIPE = 141
 """What a shell reports for a program that wrote to a reader that had left (128 + SIGPIPE)."""
@@ -38,8 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     `--help` says. Results go to stdout, everything else to stderr.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    tolerant(sys.stdout, sys.stderr)
-    with interruptible():
+    with streams(), interruptible():
         try:
             status = _run(arguments)
             sys.stdout.flush()

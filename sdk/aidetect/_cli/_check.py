@@ -168,6 +168,8 @@ def _answers(
 def _standard_input(max_bytes: int) -> BytesIO:
     """What is on standard input, to where it is known to be too large. Read here and not by a thread
     of the detector, so that an endless wait can be interrupted."""
-    file = BytesIO(sys.stdin.buffer.read(max_bytes + 1))
+    from .._reading import read_up_to
+
+    file = BytesIO(read_up_to(sys.stdin.buffer, max_bytes))
     file.name = "<stdin>"  # as Python calls it; verdict and messages will
     return file

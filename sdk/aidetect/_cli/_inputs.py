@@ -5,14 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from .._errors import InputError, InputNotFoundError
-from .._text import printable
+from .._text import is_url, printable
 
 STANDARD_INPUT = "-"
 
 _SUFFIX = re.compile(r"\.(jpe?g|jpe|jfif|a?png|webp|avif|gif|bmp|dib|tiff?|hei[cf]|hif)", re.IGNORECASE)
 """By these, images are told from other files in a folder. A file that is named itself may have any."""
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def expand(arguments: Iterable[str], *, recursive: bool) -> list[str | InputError]:
@@ -29,12 +27,6 @@ def expand(arguments: Iterable[str], *, recursive: bool) -> list[str | InputErro
         else:
             inputs.append(argument)
     return inputs
-
-
-def is_url(argument: str) -> bool:
-    """Whether the argument is to be fetched. Also with a scheme that will be refused, such as file:,
-    which then is said of it, instead of that there is no such file."""
-    return _URL.match(argument) is not None
 
 
 def _images_in(folder: str, recursive: bool) -> Iterator[str | InputError]:

@@ -50,7 +50,7 @@ def show_list(options: Namespace) -> int:
             print(dumps(asdict(manifest), ensure_ascii=True))
             continue
         default = "  (the default)" if index == 0 and manifest.name == MODEL else ""
-        about = f"  {printable(manifest.about)}" if manifest.about else ""
+        about = f"  {printable(' '.join(manifest.about.split()))}" if manifest.about else ""
         print(f"{manifest.name}  {printable(manifest.version)}{default}{about}")
     if not options.json:
         print(f"Others are looked for in {printable(str(models_folder()))}")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from .._errors import AidetectError
 from .._text import printable
-from .._verdict import WORDS, Verdict
+from .._verdict import WORDS, Verdict, percent
 from ._terminal import Colour
 
 Paint = Callable[[str, Colour], str]
@@ -22,6 +22,7 @@ _MESSAGE_LIMIT = 5000
 def card(verdict: Verdict, paint: Paint) -> str:
     """All that a reader wants to know of one image, on a few lines."""
     image, model = verdict.image, verdict.model
+    answer = paint(WORDS[verdict.label], _COLOURS[verdict.label])
     frames = f", first of {image.frames} frames" if image.frames > 1 else ""
     facts = (
         f"{image.width}×{image.height} {printable(image.format)}{frames}; model {printable(model.name)} "
@@ -30,7 +31,7 @@ def card(verdict: Verdict, paint: Paint) -> str:
     return "\n".join(
         [
             paint(_name(verdict.source), "bold"),
-            f"  {paint(WORDS[verdict.label], _COLOURS[verdict.label])}, P(AI) = {percent(verdict)}",
+            f"  {answer}, P(AI) = {percent(verdict.probability)}",
             *(f"  - {printable(reason.text)}" for reason in verdict.reasons),
             paint(f"  {facts}", "dim"),
         ]
@@ -40,8 +41,11 @@ def card(verdict: Verdict, paint: Paint) -> str:
 def line(verdict: Verdict, paint: Paint) -> str:
     """One of many images: aligned, the name last, since names are of any length."""
     word = paint(f"{_SHORT_WORDS[verdict.label]:<9}", _COLOURS[verdict.label])
-    because = f"  ({verdict.uncertain_because.replace('_', ' ')})" if verdict.uncertain_because else ""
-    return f"{word}  P(AI) {percent(verdict):>4}  {_name(verdict.source)}{paint(because, 'dim')}"
+    notes = [verdict.uncertain_because.replace("_", " ")] if verdict.uncertain_because else []
+    if verdict.image.frames > 1:
+        notes.append(f"first of {verdict.image.frames} frames")
+    more = paint(f"  ({', '.join(notes)})", "dim") if notes else ""
+    return f"{word}  P(AI) {percent(verdict.probability):>4}  {_name(verdict.source)}{more}"
 
 
 def problem(error: AidetectError) -> str:
@@ -56,13 +60,6 @@ def json_line(answer: Verdict | AidetectError) -> str:
     """The wire form on one line; `{"error": …}` for an error."""
     wire = answer.to_dict() if isinstance(answer, Verdict) else {"error": answer.to_dict()}
     return json.dumps(wire, ensure_ascii=True)
-
-
-def percent(verdict: Verdict) -> str:
-    """P(AI), never rounded to a certainty that the model does not have."""
-    if verdict.probability < 0.01:
-        return "<1%"
-    return ">99%" if verdict.probability > 0.99 else f"{verdict.probability:.0%}"
 
 
 def _name(source: str | None) -> str:

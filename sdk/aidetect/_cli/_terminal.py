@@ -28,6 +28,22 @@ def tolerant(*streams: TextIO) -> None:
             reconfigure(errors="backslashreplace")
 
 
+@contextmanager
+def streams() -> Iterator[None]:
+    """Within it, stdout and stderr take any text; where a caller has closed one (`>&-`), it leads
+    nowhere instead of being None."""
+    missing = [name for name in ("stdout", "stderr") if getattr(sys, name) is None]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        for name in missing:
+            setattr(sys, name, nowhere)
+        tolerant(sys.stdout, sys.stderr)
+        try:
+            yield
+        finally:
+            for name in missing:
+                setattr(sys, name, None)
+
+
 def discard_output() -> None:
     """Sends what is still buffered nowhere, so that the interpreter's last flush cannot fail."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

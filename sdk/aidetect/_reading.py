@@ -1,0 +1,93 @@
+"""Reads the bytes of an image from what a caller may give: bytes, a path, a binary file object."""
+
+import os
+from typing import Any
+
+from ._errors import (
+    ConfigurationError,
+    InputError,
+    InputNotFoundError,
+    NotAnImageError,
+    TooLargeError,
+)
+from ._text import printable
+
+_PART = 8_000_000
+"""Bytes read at once."""
+
+
+def name_of(image: Any) -> str | None:
+    """What the caller would recognise the input by, in text; None where it has no name."""
+    if isinstance(image, str | os.PathLike):
+        return os.fsdecode(image)
+    name = getattr(image, "name", None) or getattr(image, "filename", None)
+    return name if isinstance(name, str) and name else None
+
+
+def read(image: Any, limit: int) -> bytes:
+    """The bytes of an encoded image: bytes as they are, a path's file, or what a binary file object
+    still holds. Raises TooLargeError above `limit` bytes, InputError where it cannot be read."""
+    if isinstance(image, bytes):
+        data = image
+    elif isinstance(image, str | os.PathLike):
+        data = _read_file(image, limit)
+    else:
+        data = _read_object(image, limit)
+    if len(data) > limit:
+        name = printable(name_of(image) or "the image")
+        raise TooLargeError(
+            f"{name}: larger than the limit of {limit:,} bytes. Use a smaller copy, or raise the limit."
+        )
+    return data
+
+
+def _read_file(path: "str | os.PathLike[str]", limit: int) -> bytes:
+    """At most `limit` + 1 bytes of a file."""
+    name = printable(os.fsdecode(path)) or "(no name)"
+    try:
+        with open(path, "rb") as file:
+            return read_up_to(file, limit)
+    except FileNotFoundError:
+        raise InputNotFoundError(f"{name}: no such file. Check the path.") from None
+    except IsADirectoryError:
+        raise InputNotFoundError(
+            f"{name}: a folder, not an image. Name its files, or use `aidetect check` on it."
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{name}: cannot be read ({reason}). Check the path and its permissions."
+        ) from None
+
+
+def _read_object(file: Any, limit: int) -> bytes:
+    """At most `limit` + 1 bytes of a caller's binary file, from where it stands."""
+    name = printable(name_of(file) or "the file object")
+    try:
+        data = read_up_to(file, limit)
+    except (OSError, ValueError) as error:
+        reason = printable(str(error), 120).rstrip(".")
+        raise InputError(f"{name}: cannot be read ({reason}). Open it again.") from None
+    if not data:
+        raise NotAnImageError(
+            f"{name} is empty (0 bytes), or was read to its end before. Give a file that holds an"
+            " image, at its start."
+        )
+    return data
+
+
+def read_up_to(file: Any, limit: int) -> bytes:
+    """At most `limit` + 1 bytes, in parts: a pipe gives fewer than it is asked for, and a generous
+    limit should not cost its own size in memory."""
+    parts = []
+    while limit >= 0:
+        part = file.read(min(limit + 1, _PART))
+        if not isinstance(part, bytes):
+            raise ConfigurationError(
+                f"the file object gives {type(part).__name__}, not bytes; open it in binary mode ('rb')"
+            )
+        if not part:
+            break
+        parts.append(part)
+        limit -= len(part)
+    return b"".join(parts)
