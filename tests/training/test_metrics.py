@@ -15,6 +15,7 @@ def test_figures_by_hand() -> None:
     says = np.array([0.05, 0.2, 0.4, 0.7, 0.1, 0.5, 0.6, 0.8, 0.9])
     figures = summary(labels, says)
     assert figures["images"] == 9
+    assert figures["accuracy"] == pytest.approx(7 / 9)
     assert figures["accuracy_real"] == pytest.approx(3 / 4)
     assert figures["accuracy_ai"] == pytest.approx(4 / 5)  # 0.5 is called AI
     assert figures["balanced_accuracy"] == pytest.approx((3 / 4 + 4 / 5) / 2)

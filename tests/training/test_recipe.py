@@ -20,7 +20,7 @@ def written(folder: Path, text: str) -> str:
 def test_built_in_recipes_load_and_make_a_network(path: Path) -> None:
     recipe = load_recipe(path.stem)
     assert recipe == load_recipe(str(path))
-    assert recipe.name and recipe.about and recipe.train.samples >= 300_000
+    assert recipe.name and recipe.about and recipe.train.over(63_960).samples >= 300_000
     SEResNet50(**recipe.model.architecture())
 
 
@@ -68,6 +68,12 @@ def test_lists_become_tuples_and_phases(tmp_path: Path) -> None:
         ("name = 3", "name"),
         ("[data]\nbalance = -0.1", "data.balance"),
         ("[data]\nvalidation_origins = [1]", "data.validation_origins[0]"),
+        ("[data]\nvalidation_share = 1", "data.validation_share"),
+        ("[data]\nvalidation_origins = ['a']\nvalidation_share = 0.2", "data.validation_share"),
+        ("[data]\nsplit_seed = -1", "data.split_seed"),
+        ("[data]\nsampling = 'random'", "data.sampling"),
+        ("[model]\nview = 'stretch'", "model.view"),
+        ("[augment]\ncolour_jitter = 2", "augment.colour_jitter"),
         ("[augment]\nblur = 1.5", "augment.blur"),
         ("[augment]\nblur = nan", "augment.blur"),
         ("[augment]\nrescale_range = [2]", "augment.rescale_range"),
@@ -82,6 +88,10 @@ def test_lists_become_tuples_and_phases(tmp_path: Path) -> None:
         ("[train]\nphases = [{ size = 64, samples = 80, batch = 1 }]", "train.phases[0].batch"),
         ("[train]\nphases = [{ size = 64, samples = 7, batch = 8 }]", "train.phases[0].samples"),
         ("[train]\nphases = [{ size = '64', samples = 80, batch = 8 }]", "train.phases[0].size"),
+        ("[train]\nphases = [{ size = 64, epochs = -1 }]", "train.phases[0].epochs"),
+        ("[train]\nphases = [{ size = 64, epochs = 2, samples = 256 }]", "train.phases[0].samples"),
+        ("[train]\nschedule = 'linear'", "train.schedule"),
+        ("[train]\nmonitor = 'loss'", "train.monitor"),
         ("[train]\nprecision = 'fp4'", "train.precision"),
         ("[train]\nlearning_rate = 0", "train.learning_rate"),
         ("[train]\nwarmup = 1.0", "train.warmup"),

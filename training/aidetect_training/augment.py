@@ -1,9 +1,15 @@
 """What happens to an image between its maker and the reader, in random measure.
 
-Both classes go through the same chain: a part is cut out, rescaled by a random factor and filter,
-turned, its colours moved, blurred or made noisy, compressed once or twice, and a patch of it may
-be covered. The compression runs on a slightly larger patch that is then cut at a random offset,
-so that the 8×8 grid of JPEG does not always lie at the same place.
+Both classes go through the same chain: a part is cut out and rescaled by a random factor and filter
+(or the whole is squashed into the square), turned, its colours moved, blurred or made noisy,
+compressed once or twice, and a patch of it may be covered. The compression runs on a slightly
+larger patch that is then cut at a random offset, so that the 8×8 grid of JPEG does not always lie
+at the same place.
+
+`colour_jitter` and `brightness_contrast` are the changes of the published recipe, each by up to a
+fifth, which is Albumentations' default for transformations of these names; `jitter` is this
+project's own, stronger one. A chance of 0 draws no random number for these two, so that the streams
+of recipes without them stay as they were.
 """
 
 import io
@@ -28,9 +34,20 @@ TURNS = (
 )
 
 
-def augment(tile: Image.Image, size: int, recipe: AugmentRecipe, rng: random.Random) -> np.ndarray:
-    """An RGB tile → one size×size×3 uint8 crop. The tile's side has to be at least `size`."""
-    patch = _rescaled(tile, size + MARGIN, recipe, rng)
+def squash(image: Image.Image, size: int) -> Image.Image:
+    """The whole image as a square of `size` pixels, whatever its shape; bilinear, antialiased."""
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def augment(
+    tile: Image.Image, size: int, recipe: AugmentRecipe, rng: random.Random, view: str = "crop"
+) -> np.ndarray:
+    """An RGB tile → one size×size×3 uint8 crop. The tile's side has to be at least `size`; with
+    `view` "squash" it may be an image of any size."""
+    if view == "squash":
+        patch = squash(tile, size)
+    else:
+        patch = _rescaled(tile, size + MARGIN, recipe, rng)
     if rng.random() < 0.5:
         patch = patch.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if rng.random() < recipe.rotate:
@@ -83,8 +100,29 @@ def _colours(patch: Image.Image, recipe: AugmentRecipe, rng: random.Random) -> I
             patch = kind(patch).enhance(rng.uniform(0.6, 1.4))
         if rng.random() < 0.5:
             patch = Image.merge("RGB", rng.sample(patch.split(), 3))
+    if recipe.colour_jitter and rng.random() < recipe.colour_jitter:
+        patch = _jittered(patch, rng)
+    if recipe.brightness_contrast and rng.random() < recipe.brightness_contrast:
+        contrast, brightness = rng.uniform(0.8, 1.2), 255 * rng.uniform(-0.2, 0.2)
+        levels = [min(255, max(0, round(contrast * v + brightness))) for v in range(256)]
+        patch = patch.point(levels * 3)
     if rng.random() < recipe.gray:
         patch = patch.convert("L").convert("RGB")
+    return patch
+
+
+def _jittered(patch: Image.Image, rng: random.Random) -> Image.Image:
+    """Brightness, contrast, saturation and hue, one after the other in random order."""
+    for kind in rng.sample(
+        (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color, None), 4
+    ):
+        if kind:
+            patch = kind(patch).enhance(rng.uniform(0.8, 1.2))
+        else:
+            shift = round(256 * rng.uniform(-0.2, 0.2))
+            hue, saturation, value = patch.convert("HSV").split()
+            hue = hue.point([(level + shift) % 256 for level in range(256)])
+            patch = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
     return patch
 
 

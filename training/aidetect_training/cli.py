@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aidetect import AidetectError
+from aidetect import AidetectError, ConfigurationError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,7 +40,9 @@ def _parser() -> argparse.ArgumentParser:
 
     sub = command("train", _train, "train a recipe; started again with the same --out it goes on")
     sub.add_argument("recipe", help="name of a built-in recipe, or a .toml file")
-    sub.add_argument("--data", type=Path, required=True, help="folder of tiles with manifest.csv")
+    sub.add_argument(
+        "--data", type=Path, required=True, help="folder of tiles or images; see TRAINING.md"
+    )
     sub.add_argument("--out", type=Path, required=True, help="folder for checkpoints and metrics.csv")
     sub.add_argument("--device", default="auto")
     sub.add_argument("--workers", type=int, default=2)
@@ -65,10 +67,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--tiers", default="clean,web,hard")
     sub.add_argument("--backend", default="auto")
 
-    sub = command("evaluate", _evaluate, "measure a model on a folder of images with manifest.csv")
-    sub.add_argument("--data", type=Path, required=True)
+    sub = command("evaluate", _evaluate, "measure a model on a folder of images")
+    sub.add_argument("--data", type=Path, required=True, help="any layout that TRAINING.md names")
     sub.add_argument("--out", type=Path, required=True, help="folder for metrics.json and tables.md")
     sub.add_argument("--model", help="name or path; without it the shipped model")
+    sub.add_argument("--checkpoint", type=Path, help="best.ckpt of a training folder instead of a model")
+    sub.add_argument("--recipe", help="the recipe that the checkpoint was trained with")
+    sub.add_argument(
+        "--validation", action="store_true", help="only the recipe's validation part of the data"
+    )
     sub.add_argument("--tiers", default="clean,web,hard")
     sub.add_argument("--views", default="default")
     sub.add_argument("--backend", default="auto")
@@ -86,6 +93,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
     if arguments.held_out:
         origins = load_recipe(arguments.held_out).data.validation_origins
+        if not origins:
+            raise ConfigurationError(f"recipe {arguments.held_out} names no validation_origins")
         counts = make_images(arguments.originals, arguments.out, origins, workers=arguments.workers)
     else:
         counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)
@@ -99,7 +108,8 @@ def _train(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
     best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers)
     if best:
-        print(f"best after {best['samples']:,.0f} samples: validation AUC {best['auc']:.4f}")
+        name = recipe.train.monitor
+        print(f"best after {best['samples']:,.0f} samples: validation {name} {best[name]:.4f}")
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -109,6 +119,12 @@ def _export(arguments: argparse.Namespace) -> None:
     from .recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe)
+    if recipe.model.view == "squash":
+        raise ConfigurationError(
+            f"recipe {recipe.name} squashes whole images, which the SDK never does: exported, it would "
+            f"give other answers. Measure it with: aidetect-train evaluate --checkpoint "
+            f"{arguments.checkpoint} --recipe {arguments.recipe} --data …"
+        )
     checkpoint = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
     path = export_model(
         checkpoint["weights"],
@@ -128,13 +144,13 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from aidetect._weights import load_package
 
     from .calibrate import fit
-    from .data import read_manifest
     from .export import recalibrate
+    from .layouts import read_dataset
     from .scoring import score_package
 
     package = load_package(arguments.model)
     scores = score_package(
-        package, read_manifest(arguments.data), arguments.tiers.split(","), arguments.backend
+        package, read_dataset(arguments.data), arguments.tiers.split(","), arguments.backend
     )
     calibration = fit(scores)
     recalibrate(arguments.model, calibration)
@@ -145,16 +161,28 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from aidetect._calibration import Calibration
     from aidetect._weights import load_package
 
-    from .data import read_manifest
+    from .data import split
     from .evaluate import evaluate, head_table, write
-    from .scoring import score_package
+    from .layouts import read_dataset
+    from .recipe import load_recipe
+    from .scoring import AS_TRAINED, score_checkpoint, score_package
 
-    package = load_package(arguments.model)
-    items = read_manifest(arguments.data)
+    if (arguments.checkpoint or arguments.validation) and not arguments.recipe:
+        raise ConfigurationError("--checkpoint and --validation need --recipe as well")
     tiers = arguments.tiers.split(",")
-    scores = score_package(package, items, tiers, arguments.backend, arguments.views)
-    result = evaluate(scores, Calibration.from_dict(package.manifest.calibration))
-    result["model"] = {"name": package.manifest.name, "version": package.manifest.version}
+    items = read_dataset(arguments.data)
+    if arguments.validation:
+        _, items = split(items, load_recipe(arguments.recipe).data)
+    if arguments.checkpoint:
+        recipe = load_recipe(arguments.recipe)
+        scores = score_checkpoint(arguments.checkpoint, recipe, items, tiers, arguments.views)
+        result = evaluate(scores, AS_TRAINED)
+        result["model"] = {"name": recipe.name, "checkpoint": arguments.checkpoint.name}
+    else:
+        package = load_package(arguments.model)
+        scores = score_package(package, items, tiers, arguments.backend, arguments.views)
+        result = evaluate(scores, Calibration.from_dict(package.manifest.calibration))
+        result["model"] = {"name": package.manifest.name, "version": package.manifest.version}
     write(result, arguments.out)
     print(head_table(result))
 

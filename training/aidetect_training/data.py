@@ -1,20 +1,23 @@
-"""Reads folders with a `manifest.csv`, splits them by origin, and draws balanced samples."""
+"""Reads folders with a `manifest.csv`, splits them, and draws what is trained on and validated."""
 
+import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 from torch.utils.data import Dataset, Sampler
 
-from aidetect import ConfigurationError
+from aidetect import ConfigurationError, ImageError
+from aidetect._image import decode
 
-from .augment import augment
-from .prepare import origin_of, plain, read_rows
+from .augment import augment, squash
+from .prepare import MAX_ORIGINAL_PIXELS, origin_of, plain, read_rows
 from .recipe import DataRecipe, Phase, Recipe
 
 
@@ -53,17 +56,29 @@ def read_manifest(folder: Path) -> list[Item]:
 
 
 def split(items: Sequence[Item], recipe: DataRecipe) -> tuple[list[Item], list[Item]]:
-    """(training, validation), whole origins apart. Both classes have to be in both parts."""
-    held_out = {plain(origin) for origin in recipe.validation_origins}
-    if unknown := held_out - {plain(item.origin) for item in items}:
-        raise ConfigurationError(f"validation origins that the data do not have: {sorted(unknown)}")
-    training = [item for item in items if plain(item.origin) not in held_out]
-    validation = [item for item in items if plain(item.origin) in held_out]
+    """(training, validation): whole origins apart, or a random share of the images, not stratified:
+    the one that scikit-learn's `train_test_split` draws. Both parts need both classes."""
+    if recipe.validation_share:
+        order = np.random.RandomState(recipe.split_seed).permutation(len(items))
+        first = math.ceil(recipe.validation_share * len(items))
+        training = [items[i] for i in order[first:]]
+        validation = [items[i] for i in order[:first]]
+    else:
+        training, validation = _split_by_origin(items, recipe)
     for name, part in (("training", training), ("validation", validation)):
         if len({item.label for item in part}) < 2:
             raise ConfigurationError(
                 f"the {name} part needs images of both classes; it has {len(part)} in all"
             )
+    return training, validation
+
+
+def _split_by_origin(items: Sequence[Item], recipe: DataRecipe) -> tuple[list[Item], list[Item]]:
+    held_out = {plain(origin) for origin in recipe.validation_origins}
+    if unknown := held_out - {plain(item.origin) for item in items}:
+        raise ConfigurationError(f"validation origins that the data do not have: {sorted(unknown)}")
+    training = [item for item in items if plain(item.origin) not in held_out]
+    validation = [item for item in items if plain(item.origin) in held_out]
     return training, validation
 
 
@@ -91,6 +106,17 @@ def check_tiles(items: Iterable[Item], side: int) -> None:
     """Opens the header of every tile, so that a wrong one is told before a long run, not within."""
     for item in items:
         open_tile(item, side).close()
+
+
+def missing_files(items: Sequence[Item]) -> list[str]:
+    """A line for each item that has no file. Raises ConfigurationError if that is more than half."""
+    missing = [item.path for item in items if not item.path.is_file()]
+    if 2 * len(missing) > len(items):
+        raise ConfigurationError(
+            f"{len(missing):,} of {len(items):,} images are not there, such as {missing[0]}. "
+            "Put them where the table says."
+        )
+    return [f"{path}\tno such file" for path in missing]
 
 
 class BalancedSampler(Sampler[tuple[int, int]]):
@@ -137,20 +163,120 @@ class BalancedSampler(Sampler[tuple[int, int]]):
                 yield int(members[min(int(position), len(members) - 1)]), k
 
 
-class Crops(Dataset[tuple[torch.Tensor, int]]):
-    """Augmented 3×size×size uint8 crops of the tiles, with their labels.
+class ShuffledSampler(Sampler[tuple[int, int]]):
+    """Draws (index, k) for one phase: every image once, in an order that depends on the seed alone,
+    then again in another; a resumed run starts at k = `start`."""
 
-    Its keys are the draws of `BalancedSampler`: the crop of the k-th draw depends on the seed and k
-    alone, in whichever process it is made.
+    def __init__(self, images: int, samples: int, seed: int, start: int = 0) -> None:
+        self.images, self.samples, self.seed, self.start = images, samples, seed, start
+
+    def __len__(self) -> int:
+        return self.samples - self.start
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        for first in range(self.start - self.start % self.images, self.samples, self.images):
+            order = np.random.default_rng((self.seed, first)).permutation(self.images)
+            for k in range(max(first, self.start), min(first + self.images, self.samples)):
+                yield int(order[k - first]), k
+
+
+def sampler(
+    items: Sequence[Item], recipe: DataRecipe, samples: int, seed: int, start: int = 0
+) -> Sampler[tuple[int, int]]:
+    """The draws of one phase as the recipe wants them."""
+    if recipe.sampling == "shuffled":
+        return ShuffledSampler(len(items), samples, seed, start)
+    return BalancedSampler(items, recipe, samples, seed, start)
+
+
+Sample = tuple[torch.Tensor, int] | str
+"""3×size×size uint8 pixels and the label; or why the image cannot be read."""
+
+
+def _picture(item: Item, view: str, side: int) -> Image.Image | str:
+    """The tile, or the whole image where the recipe squashes; or why it cannot be read."""
+    try:
+        if view == "squash":
+            data = item.path.read_bytes()
+            return Image.fromarray(decode(data, max_pixels=MAX_ORIGINAL_PIXELS).pixels)
+        with open_tile(item, side) as image:
+            return image.convert("RGB")
+    except (ImageError, OSError) as error:
+        return f"{item.path}\t{' '.join(str(error).split())}"
+
+
+class Crops(Dataset[Sample]):
+    """Augmented samples of the items.
+
+    Its keys are a sampler's draws: the crop of the k-th draw depends on the seed and k alone, in
+    whichever process it is made.
     """
 
     def __init__(self, items: Sequence[Item], recipe: Recipe, phase: Phase, seed: int) -> None:
         self.items, self.recipe, self.phase, self.seed = items, recipe, phase, seed
 
-    def __getitem__(self, draw: tuple[int, int]) -> tuple[torch.Tensor, int]:
+    def __getitem__(self, draw: tuple[int, int]) -> Sample:
         index, k = draw
-        item = self.items[index]
-        with open_tile(item, self.phase.size) as image:
-            tile = image.convert("RGB")
-        crop = augment(tile, self.phase.size, self.recipe.augment, random.Random(f"{self.seed} {k}"))
-        return torch.from_numpy(crop).permute(2, 0, 1), item.label
+        size, view = self.phase.size, self.recipe.model.view
+        picture = _picture(self.items[index], view, size)
+        if isinstance(picture, str):
+            return picture
+        rng = random.Random(f"{self.seed} {k}")
+        crop = augment(picture, size, self.recipe.augment, rng, view)
+        return torch.from_numpy(crop).permute(2, 0, 1), self.items[index].label
+
+
+class Centres(Dataset[Sample]):
+    """What is validated of each item: the middle of a tile, or the squashed whole image."""
+
+    def __init__(self, items: Sequence[Item], view: str, size: int) -> None:
+        self.items, self.view, self.size = items, view, size
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Sample:
+        picture = _picture(self.items[index], self.view, self.size)
+        if isinstance(picture, str):
+            return picture
+        if self.view == "squash":
+            shown = squash(picture, self.size)
+        else:
+            left, top = (picture.width - self.size) // 2, (picture.height - self.size) // 2
+            shown = picture.crop((left, top, left + self.size, top + self.size))
+        return torch.from_numpy(np.array(shown)).permute(2, 0, 1), self.items[index].label
+
+
+class Batch(NamedTuple):
+    """`drawn` counts all samples that were asked for, `unreadable` tells those that are missing."""
+
+    pixels: torch.Tensor
+    labels: torch.Tensor
+    drawn: int
+    unreadable: list[str]
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    good = [sample for sample in samples if not isinstance(sample, str)]
+    bad = [sample for sample in samples if isinstance(sample, str)]
+    pixels = torch.stack([pixels for pixels, _ in good]) if good else torch.empty(0)
+    return Batch(pixels, torch.tensor([label for _, label in good]), len(samples), bad)
+
+
+class SkippedList:
+    """Images that cannot be read, once each, in a file of lines with path, tab and reason. A run
+    that goes on knows those of before."""
+
+    def __init__(self, path: Path) -> None:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        self.path, self._known = path, {line.split("\t")[0] for line in lines}
+
+    def add(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            if (name := line.split("\t")[0]) not in self._known:
+                self._known.add(name)
+                with open(self.path, "a", encoding="utf-8") as file:
+                    file.write(line + "\n")
+
+    def __len__(self) -> int:
+        return len(self._known)

@@ -11,8 +11,8 @@ Array = np.ndarray
 def summary(labels: Array, probabilities: Array) -> dict[str, float]:
     """Forced choice at 0.5, ranking, and calibration. `labels` 0/1 and P(AI), one per image.
 
-    accuracy_real, accuracy_ai, balanced_accuracy; auc; tpr_at_1 and tpr_at_5: AI found at 1 and
-    5 % false positives; ece: expected calibration error (ten bins, less its small-sample bias).
+    accuracy, accuracy_real, accuracy_ai, balanced_accuracy; auc; tpr_at_1 and tpr_at_5: AI found
+    at 1 and 5 % false positives; ece: expected calibration error (ten bins, less its small-sample bias).
     """
     real, ai = labels == 0, labels == 1
     called = probabilities >= 0.5
@@ -20,6 +20,7 @@ def summary(labels: Array, probabilities: Array) -> dict[str, float]:
     accuracy_real, accuracy_ai = float(np.mean(~called[real])), float(np.mean(called[ai]))
     return {
         "images": float(labels.size),
+        "accuracy": float(np.mean(called == ai)),
         "accuracy_real": accuracy_real,
         "accuracy_ai": accuracy_ai,
         "balanced_accuracy": (accuracy_real + accuracy_ai) / 2,

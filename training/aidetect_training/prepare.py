@@ -155,27 +155,33 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 
     Raises ConfigurationError, naming file and line, where that is not so.
     """
-    path = folder / "manifest.csv"
     rows = []
+    for where, row in labelled_rows(folder / "manifest.csv", ("path", "source")):
+        if not (row.get("grid") or "1").strip("0").isdecimal():
+            raise ConfigurationError(f"{where}: grid is {row['grid']!r}; it has to be 1, 2, …")
+        rows.append(row)
+    return rows
+
+
+def labelled_rows(path: Path, filled: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """(place for messages, row) of a table whose column `label` is 0 or 1 and in which the columns
+    `filled` are never empty. Raises ConfigurationError, naming file and line, where that is not so."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as table:
             reader = csv.DictReader(table)
-            if missing := {"path", "label", "source"} - set(reader.fieldnames or ()):
+            if missing := {"label", *filled} - set(reader.fieldnames or ()):
                 raise ConfigurationError(f"{path} has no column {', '.join(sorted(missing))}. Add it.")
             for row in reader:
                 where = f"{path}, line {reader.line_num}"
                 if row["label"] not in ("0", "1"):
                     raise ConfigurationError(f"{where}: label is {row['label']!r}; it has to be 0 or 1")
-                if not row["path"] or not row["source"]:
-                    raise ConfigurationError(f"{where}: path or source is empty. Fill it in.")
-                if not (row.get("grid") or "1").strip("0").isdecimal():
-                    raise ConfigurationError(f"{where}: grid is {row['grid']!r}; it has to be 1, 2, …")
-                rows.append(row)
+                if not all(row[column] for column in filled):
+                    raise ConfigurationError(f"{where}: {' or '.join(filled)} is empty. Fill it in.")
+                yield where, row
     except FileNotFoundError:
         raise ConfigurationError(f"There is no {path}: a data folder needs a manifest.csv.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
-    return rows
 
 
 def _choose(originals: Path, cap: int, rng: random.Random) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -18,7 +18,8 @@ def _need(met: bool, key: str, value: object, wanted: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ModelRecipe:
-    """Options of `SEResNet50` (see its docstring), and the side of the views it is shown."""
+    """Options of `SEResNet50` (see its docstring), and what it is shown: squares of `view_size`
+    pixels, which are crops, or whole images squashed to that square whatever their shape."""
 
     front_end: Literal["rgb", "residual", "rgb+residual"] = "rgb"
     stem_stride: Literal[1, 2] = 2
@@ -26,6 +27,7 @@ class ModelRecipe:
     stages: Literal[2, 3, 4] = 4
     pooling: Literal["mean", "mean+deviation"] = "mean"
     dropout: float = 0.3
+    view: Literal["crop", "squash"] = "crop"
     view_size: int = 224
 
     def __post_init__(self) -> None:
@@ -35,25 +37,38 @@ class ModelRecipe:
     def architecture(self) -> dict[str, Any]:
         """Keyword arguments of `SEResNet50`."""
         options = dataclasses.asdict(self)
-        del options["view_size"]
+        del options["view"], options["view_size"]
         return options
 
 
 @dataclass(frozen=True, slots=True)
 class DataRecipe:
-    """`validation_origins` never train: they choose the checkpoint and fit the calibration.
-    `balance`: a group of n tiles is drawn with weight n**balance (1: as it comes, 0: equally)."""
+    """The validation part never trains: it chooses the checkpoint and fits the calibration. It is
+    the `validation_origins`, or else a random `validation_share` of all images, drawn with `split_seed`.
+
+    `sampling`: `balanced` draws both classes alike and a group of n tiles with weight n**`balance`
+    (1: as it comes, 0: equally); `shuffled` takes each image once, in random order."""
 
     validation_origins: tuple[str, ...] = ()
+    validation_share: float = 0.0
+    split_seed: int = 42
+    sampling: Literal["balanced", "shuffled"] = "balanced"
     balance: float = 0.5
 
     def __post_init__(self) -> None:
+        share = self.validation_share
+        _need(0 <= share < 1, "validation_share", share, "a share of the images, below 1")
+        _need(
+            not (share and self.validation_origins), "validation_share", share,
+            "left out where validation_origins are given",
+        )  # fmt: skip
+        _need(0 <= self.split_seed < 2**32, "split_seed", self.split_seed, "from 0 to below 2**32")
         _need(0 <= self.balance <= 1, "balance", self.balance, "from 0 to 1")
 
 
 @dataclass(frozen=True, slots=True)
 class AugmentRecipe:
-    """Chances of each change, alike for both classes; see `augment.py`."""
+    """Chances of each change, alike for both classes; see `augment.py`. `rescale` is for crops."""
 
     rescale: float = 0.7
     rescale_range: tuple[float, float] = (0.4, 1.4)
@@ -66,6 +81,8 @@ class AugmentRecipe:
     blur: float = 0.1
     noise: float = 0.1
     cutout: float = 0.15
+    colour_jitter: float = 0.0
+    brightness_contrast: float = 0.0
 
     def __post_init__(self) -> None:
         for key, value in dataclasses.asdict(self).items():
@@ -81,30 +98,40 @@ class AugmentRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """`samples` crops of side `size` pixels, `batch` at a time."""
+    """`samples` crops of side `size` pixels, `batch` at a time; or, instead of a number of samples,
+    `epochs`: so many times as many as there are training images."""
 
     size: int
-    samples: int
-    batch: int
+    samples: int = 0
+    batch: int = 128
+    epochs: int = 0
 
     def __post_init__(self) -> None:
         _need(self.size >= 32, "size", self.size, "32 or more")
         _need(self.batch >= 2, "batch", self.batch, "2 or more")
-        _need(self.samples >= self.batch, "samples", self.samples, "one batch or more")
+        _need(self.epochs >= 0, "epochs", self.epochs, "1 or more, or left out for samples")
+        if self.epochs:
+            _need(self.samples == 0, "samples", self.samples, "left out where epochs are given")
+        else:
+            _need(self.samples >= self.batch, "samples", self.samples, "one batch or more, or epochs")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainRecipe:
-    """AdamW under one cosine over all phases. Early stopping after `patience` evaluations without
-    a better validation AUC; the weights kept are those with the best one."""
+    """AdamW under one cosine over all phases, `smooth` or in `steps` at each evaluation. Early
+    stopping after `patience` evaluations without a better `monitor` on the validation part; the
+    weights kept are those with the best one. Evaluations come every `evaluate_every` samples, or
+    after each epoch where a phase has `epochs`. An `average_decay` of 0 averages no weights."""
 
     phases: tuple[Phase, ...] = (Phase(size=224, samples=640_000, batch=128),)
     learning_rate: float = 1e-4
+    schedule: Literal["smooth", "steps"] = "smooth"
     weight_decay: float = 1e-5
     warmup: float = 0.02
     label_smoothing: float = 0.05
     average_decay: float = 0.999
     evaluate_every: int = 40_000
+    monitor: Literal["auc", "accuracy"] = "auc"
     patience: int = 5
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
     seed: int = 42
@@ -125,6 +152,17 @@ class TrainRecipe:
     @property
     def samples(self) -> int:
         return sum(phase.samples for phase in self.phases)
+
+    def over(self, images: int) -> "TrainRecipe":
+        """The same for a training part of so many images: every epoch a phase of its own, which
+        ends with a smaller batch and is followed by an evaluation."""
+        if not any(phase.epochs for phase in self.phases):
+            return self
+        phases: list[Phase] = []
+        for phase in self.phases:
+            epoch = Phase(phase.size, images, min(phase.batch, images))
+            phases += [epoch] * phase.epochs or [phase]
+        return replace(self, phases=tuple(phases), evaluate_every=images)
 
 
 @dataclass(frozen=True, slots=True)

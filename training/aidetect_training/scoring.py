@@ -7,18 +7,25 @@ import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
+import torch
 from PIL import Image
 from tqdm import tqdm
 
 from aidetect import ConfigurationError, ImageError
 from aidetect._backends import Backend, open_backend
+from aidetect._calibration import Calibration
 from aidetect._image import decode
+from aidetect._model import SEResNet50
 from aidetect._views import Views, extract_views, flatness
 from aidetect._weights import ModelPackage
 
+from .augment import squash
 from .data import Item
+from .recipe import Recipe
 
 TIERS: dict[str, tuple[int, int] | None] = {"clean": None, "web": (768, 60), "hard": (512, 40)}
 """Tier → (longest side, JPEG quality); None as stored."""
@@ -45,7 +52,8 @@ def score(
 ) -> list[Score]:
     """One Score per image and tier; images that cannot be read are told and left out.
 
-    `size` is the model's view size in pixels, `views` a profile of the SDK.
+    `size` is the model's view size in pixels; `views` is a profile of the SDK, or `squash` for the
+    whole image as one square, which the recipe `paper` is shown and the SDK does not know.
     """
     tiers = list(tiers)
     if unknown := set(tiers) - set(TIERS):
@@ -75,7 +83,11 @@ def _prepare(item: Item, tier: str, size: int, profile: str) -> tuple[Score, Vie
     except (ImageError, OSError) as error:
         tqdm.write(f"left out: {error}")
         return None
-    views = extract_views(image.pixels, profile, size)
+    if profile == "squash":
+        square = np.asarray(squash(Image.fromarray(image.pixels), size))
+        views = Views(square[None], ("global",), ((0, 0, image.width, image.height),))
+    else:
+        views = extract_views(image.pixels, profile, size)
     return Score(item, tier, (), image.width, image.height, len(data), flatness(views.pixels[0])), views
 
 
@@ -99,3 +111,43 @@ def score_package(
 ) -> list[Score]:
     """`score` with a model package on the named backend."""
     return score(items, open_backend(package, backend), package.manifest.view_size, tiers, views)
+
+
+AS_TRAINED = Calibration((0.5, 0.5, 0.0), (1.0, 0.0), 1e-6, 0.5, 0.5, 1.0, 1.0)
+"""The network's own P(AI), and an answer at even odds: a checkpoint before anything was fitted to it."""
+
+
+class Checkpoint:
+    """The network of a checkpoint of `recipe`, as a backend of `score`: float32, on a GPU if there is.
+
+    Raises ConfigurationError for a file that is no `best.ckpt` of this recipe.
+    """
+
+    name = "torch"
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = SEResNet50(**recipe.model.architecture())
+        try:
+            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["weights"])
+        except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
+            reason = next(iter(str(error).splitlines()), "") or "it ends too early"
+            raise ConfigurationError(
+                f"{path} cannot be read as a best.ckpt of {recipe.name} ({reason}). Give another."
+            ) from None
+        self._network = network.eval().to(self.device)
+
+    def logits(self, views: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            logits: np.ndarray = (
+                self._network(torch.from_numpy(views).to(self.device).permute(0, 3, 1, 2)).cpu().numpy()
+            )
+        return logits
+
+
+def score_checkpoint(
+    path: Path, recipe: Recipe, items: Sequence[Item], tiers: Iterable[str], views: str = "default"
+) -> list[Score]:
+    """`score` with a checkpoint, on what its recipe was shown: the squash, or else the views."""
+    views = "squash" if recipe.model.view == "squash" else views
+    return score(items, Checkpoint(path, recipe), recipe.model.view_size, tiers, views)

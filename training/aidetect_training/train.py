@@ -4,7 +4,8 @@ Lightning Fabric supplies devices, mixed precision and checkpoint files; what is
 which samples, stands here. `OUT/last.ckpt` is written atomically every minute, at every
 evaluation and on Ctrl-C; starting again with the same folder goes on from it, to the same end as
 if there had been no stop. `OUT/best.ckpt` holds the averaged weights
-with the best validation AUC, `OUT/metrics.csv` a row per evaluation.
+with the best figure on the validation part, `OUT/metrics.csv` a row per evaluation. Images that
+cannot be read are left out and listed in `OUT/skipped.txt`.
 """
 
 import csv
@@ -13,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
 from types import TracebackType
@@ -29,7 +31,19 @@ from tqdm import tqdm
 from aidetect import ConfigurationError
 from aidetect._model import SEResNet50
 
-from .data import BalancedSampler, Crops, Item, check_tiles, open_tile, read_manifest, split
+from .data import (
+    Batch,
+    Centres,
+    Crops,
+    Item,
+    SkippedList,
+    check_tiles,
+    collate,
+    missing_files,
+    sampler,
+    split,
+)
+from .layouts import read_dataset
 from .metrics import summary
 from .recipe import Phase, Recipe
 
@@ -60,9 +74,12 @@ class Average:
 
 
 def learning_rate(recipe: Recipe, done: int) -> float:
-    """Linear warm-up, then one cosine to zero; `done` counts samples."""
+    """Linear warm-up, then one cosine to zero; `done` counts samples. In steps of one epoch it is
+    CosineAnnealingLR with T_max = epochs."""
     train = recipe.train
-    warm = max(1.0, train.warmup * train.samples)
+    if train.schedule == "steps":
+        done -= done % train.evaluate_every
+    warm = train.warmup * train.samples
     if done < warm:
         return train.learning_rate * done / warm
     return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (train.samples - warm)))
@@ -71,15 +88,19 @@ def learning_rate(recipe: Recipe, done: int) -> float:
 def train(
     recipe: Recipe, data: Path, out: Path, device: str = "auto", workers: int = 2
 ) -> dict[str, Any]:
-    """Trains `recipe` on the tiles in `data`; returns the row of the best evaluation.
+    """Trains `recipe` on the images in `data`; returns the row of the best evaluation.
 
-    `data`: folder with manifest.csv of tiles at least as large as the largest phase's crops and
-    the views. Raises ConfigurationError for data that do not fit the recipe, for a checkpoint in
-    `out` of another recipe, and when the loss is no longer a number.
+    `data`: a folder as `read_dataset` takes it; tiles at least as large as the largest phase's crops
+    and the views, or images of any size for a recipe that squashes them. Raises ConfigurationError
+    for data that do not fit the recipe, for a checkpoint in `out` of another recipe, and when the
+    loss is no longer a number.
     """
-    training, validation = split(read_manifest(data), recipe.data)
-    check_tiles(training, max(phase.size for phase in recipe.train.phases))
-    check_tiles(validation, recipe.model.view_size)
+    training, validation = split(read_dataset(data), recipe.data)
+    recipe = replace(recipe, train=recipe.train.over(len(training)))
+    if recipe.model.view == "crop":
+        check_tiles(training, max(phase.size for phase in recipe.train.phases))
+        check_tiles(validation, recipe.model.view_size)
+    missing = missing_files([*training, *validation])
     out.mkdir(parents=True, exist_ok=True)
     fabric = Fabric(accelerator=device, devices=1, precision=recipe.train.precision)
     torch.manual_seed(recipe.train.seed)
@@ -98,21 +119,24 @@ def train(
     _forget_rows_after(out / "metrics.csv", state["samples"])
     if state["stale"] >= recipe.train.patience:
         return dict(state["best"])
-    shown = BalancedSampler(validation, recipe.data, VALIDATION_TILES, seed=1)
-    watch = Validation([validation[i] for i, _ in shown], recipe.model.view_size)
+    skipped = SkippedList(out / "skipped.txt")
+    skipped.add(missing)
+    watch = Validation(recipe, validation, workers, skipped)
 
     total, initial = recipe.train.samples, state["samples"]
     saved = time.monotonic()
     losses: list[float] = []
     with _Stop() as stop, tqdm(total=total, initial=initial, unit="img", unit_scale=True) as bar:
-        for pixels, labels in _batches(recipe, training, initial, workers, fabric):
-            losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels))
+        for pixels, labels, drawn, unreadable in _batches(recipe, training, initial, workers, fabric):
+            skipped.add(unreadable)
+            if len(labels):
+                losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels))
             before = state["samples"]
             state["step"] += 1
-            state["samples"] += len(labels)
+            state["samples"] += drawn
             average.update(bare, state["step"])
-            bar.update(len(labels))
-            bar.set_postfix(loss=f"{np.mean(losses[-50:]):.3f}")
+            bar.update(drawn)
+            bar.set_postfix(loss=f"{_mean(losses[-50:]):.3f}", skipped=len(skipped))
             every = recipe.train.evaluate_every
             finished = state["samples"] >= total
             evaluated = finished or state["samples"] // every != before // every
@@ -125,6 +149,8 @@ def train(
                 saved = time.monotonic()
             if ended:
                 break
+    if len(skipped):
+        fabric.print(f"{len(skipped):,} images could not be read; they are listed in {skipped.path}")
     return dict(state["best"])
 
 
@@ -180,35 +206,44 @@ def _forget_rows_after(path: Path, samples: int) -> None:
 
 
 class Validation:
-    """The middle crop of each held-out tile, and the averaged network's figures on them."""
+    """What held-out images are shown as, and the averaged network's figures on them: `VALIDATION_TILES`
+    balanced draws, or the whole part where the recipe does not balance."""
 
-    def __init__(self, items: Sequence[Item], size: int) -> None:
-        self.labels = np.array([item.label for item in items])
-        self.items, self.size = items, size
+    def __init__(
+        self, recipe: Recipe, items: Sequence[Item], workers: int, skipped: SkippedList
+    ) -> None:
+        if recipe.data.sampling == "balanced":
+            draws = sampler(items, recipe.data, VALIDATION_TILES, seed=1)
+            items = [items[i] for i, _ in draws]
+        centres = Centres(items, recipe.model.view, recipe.model.view_size)
+        self.loader = DataLoader(centres, 64, num_workers=workers, collate_fn=collate)
+        self.skipped = skipped
 
     def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
-        probabilities = []
+        probabilities, truth = [], []
         model.eval()
-        for first in range(0, len(self.items), 64):
-            pixels = torch.stack([self._crop(item) for item in self.items[first : first + 64]])
+        for pixels, labels, _, unreadable in self.loader:
+            self.skipped.add(unreadable)
+            if not len(labels):
+                continue
             with (
                 torch.inference_mode(),
                 torch.autocast(device.type, torch.bfloat16, "bf16" in precision),
             ):
                 logits = model(pixels.to(device).contiguous(memory_format=torch.channels_last))
             probabilities.append(logits.float().softmax(1)[:, 1].cpu().numpy())
-        return summary(self.labels, np.concatenate(probabilities))
-
-    def _crop(self, item: Item) -> Tensor:
-        with open_tile(item, self.size) as image:
-            left, top = (image.width - self.size) // 2, (image.height - self.size) // 2
-            crop = image.convert("RGB").crop((left, top, left + self.size, top + self.size))
-        return torch.from_numpy(np.array(crop)).permute(2, 0, 1)
+            truth += labels.tolist()
+        if len(set(truth)) < 2:
+            raise ConfigurationError(
+                "the validation part has no readable images of one class; "
+                f"{self.skipped.path} lists what could not be read."
+            )
+        return summary(np.array(truth), np.concatenate(probabilities))
 
 
 def _batches(
     recipe: Recipe, items: Sequence[Item], done: int, workers: int, fabric: Fabric
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[Batch]:
     first = 0
     for number, phase in enumerate(recipe.train.phases):
         start = max(0, done - first)
@@ -224,8 +259,9 @@ def _loader(
     return DataLoader(
         Crops(items, recipe, phase, seed),
         batch_size=phase.batch,
-        sampler=BalancedSampler(items, recipe.data, phase.samples, seed, start),
+        sampler=sampler(items, recipe.data, phase.samples, seed, start),
         num_workers=workers,
+        collate_fn=collate,
     )
 
 
@@ -242,19 +278,31 @@ def _evaluate(
     averaged.load_state_dict(average.values)
     averaged.to(fabric.device, memory_format=torch.channels_last)
     figures = watch.figures(averaged, fabric.device, recipe.train.precision)
-    row = {"samples": state["samples"], "loss": float(np.mean(losses)), **figures, "at": time.time()}
+    row = {"samples": state["samples"], "loss": _mean(losses), **figures, "at": time.time()}
     fabric.print("  ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "at"))
-    new = not (out / "metrics.csv").exists()
-    with open(out / "metrics.csv", "a", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    if figures["auc"] > state["best"].get("auc", -1.0):
+    _append(out / "metrics.csv", row)
+    if figures[recipe.train.monitor] > state["best"].get(recipe.train.monitor, -1.0):
         state["best"], state["stale"] = row, 0
         _save(fabric, out / "best.ckpt", {"weights": average.values, "recipe": recipe.name, "row": row})
     else:
         state["stale"] += 1
+
+
+def _append(path: Path, row: dict[str, float]) -> None:
+    """Adds a row; a table that an earlier version began keeps its columns."""
+    columns, begun = list(row), path.exists()
+    if begun:
+        with open(path, newline="", encoding="utf-8") as table:
+            columns = next(csv.reader(table))
+    with open(path, "a", newline="", encoding="utf-8") as table:
+        writer = csv.DictWriter(table, columns, extrasaction="ignore")
+        if not begun:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
 
 
 def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
