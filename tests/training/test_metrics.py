@@ -107,3 +107,12 @@ def test_an_origin_with_both_classes_is_resampled_in_each() -> None:
 
 def test_macro_is_the_mean_of_each_group() -> None:
     assert macro(["b", "a", "b"], np.array([1.0, 0.5, 0.0])) == {"a": 0.5, "b": 0.5}
+
+
+def test_where_origins_are_not_told_images_are_resampled() -> None:
+    """The standard error of both classes' accuracies, .2 and .1 wrong of 200 each, is about .0177."""
+    labels = np.repeat([0, 1], 200)
+    says = np.concatenate((np.arange(200) < 40, np.arange(200) >= 20)).astype(float)
+    low, high = interval(["set"] * 400, labels, says, balanced_accuracy)
+    assert low < 0.85 < high
+    assert high - low == pytest.approx(2 * 1.96 * 0.0177, rel=0.2)

@@ -66,7 +66,8 @@ def interval(
     seed: int = 0,
 ) -> tuple[float, float]:
     """95 % bootstrap interval of `figure(labels, probabilities)` that resamples whole origins of
-    each class: images of one origin resemble each other, so resampling images is too sure."""
+    each class: images of one origin resemble each other, so resampling images is too sure. That is
+    done only of a class with a single origin, as where a data set does not tell origins."""
     rng = np.random.default_rng(seed)
     names = np.asarray(origins)
     members = [
@@ -76,6 +77,7 @@ def interval(
         ]
         for label in (0, 1)
     ]
+    members = [list(groups[0][:, None]) if len(groups) == 1 else groups for groups in members]
     values = []
     for _ in range(rounds):
         picked = np.concatenate(
