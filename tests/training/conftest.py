@@ -1,12 +1,13 @@
 """Data folders that the tests make themselves, and the smallest network that learns from them."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from aidetect_training.data import Item
@@ -18,6 +19,18 @@ from aidetect_training.recipe import (
     Recipe,
     TrainRecipe,
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Sums in another order are other sums: runs that are compared use one thread, here and in the
+    processes that tests start."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(before)
+
 
 QUIET = AugmentRecipe(
     rescale=0, codec=0, second_codec=0, rotate=0, jitter=0, gray=0, blur=0, noise=0, cutout=0

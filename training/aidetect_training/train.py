@@ -216,7 +216,7 @@ class Validation:
             draws = sampler(items, recipe.data, VALIDATION_TILES, seed=1)
             items = [items[i] for i, _ in draws]
         centres = Centres(items, recipe.model.view, recipe.model.view_size)
-        self.loader = DataLoader(centres, 64, num_workers=workers, collate_fn=collate)
+        self.loader = DataLoader(centres, 64, collate_fn=collate, **_processes(workers))
         self.skipped = skipped
 
     def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
@@ -260,9 +260,14 @@ def _loader(
         Crops(items, recipe, phase, seed),
         batch_size=phase.batch,
         sampler=sampler(items, recipe.data, phase.samples, seed, start),
-        num_workers=workers,
         collate_fn=collate,
+        **_processes(workers),
     )
+
+
+def _processes(workers: int) -> dict[str, Any]:
+    """Loader processes start afresh: a fork of a process in which runtimes hold threads may crash."""
+    return {"num_workers": workers, "multiprocessing_context": "spawn" if workers else None}
 
 
 def _evaluate(
