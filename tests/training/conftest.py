@@ -21,14 +21,15 @@ from aidetect_training.recipe import (
 )
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
     """Sums in another order are other sums: runs that are compared use one thread, here and in the
     processes that tests start."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
     torch.set_num_threads(before)
 
 
