@@ -195,7 +195,7 @@ class Detector:
             else:
                 data = read(image, self._max_bytes)
             decoded = decode(data, max_pixels=self._max_pixels, name=name)
-            claims = find_claims(data, decoded.format)
+            claims = find_claims(data, decoded.format, decoded.notes)
             return decoded, hashlib.sha256(data).hexdigest(), len(data), claims
         elif hasattr(image, "getbands"):
             decoded = from_pil(image, max_pixels=self._max_pixels, name=name)

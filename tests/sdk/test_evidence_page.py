@@ -1,5 +1,6 @@
 """docs/evidence.md is what the code does."""
 
+import os
 import re
 import subprocess
 import sys
@@ -18,7 +19,7 @@ def test_the_table_is_that_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page.count(markdown_table()) == 1
     command = [sys.executable, "-W", "error", "-m", "aidetect._provenance"]
-    environment = {"PYTHONPATH": ":".join(sys.path), "PYTHONIOENCODING": "utf-8"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run(command, capture_output=True, timeout=60, check=True, env=environment)
     assert done.stdout.decode().replace("\r\n", "\n") == markdown_table()
 

@@ -24,6 +24,7 @@ from .metadata_files import (
     samsung,
     segment,
     source_type,
+    stealthy,
     webp,
     with_credentials,
     with_xmp,
@@ -88,6 +89,9 @@ SAMPLES: list[tuple[str, str, bytes]] = [
     ("invokeai", "PNG", png(sd__metadata=OLD_INVOKE)),
     ("invokeai", "PNG", png(Dream=DREAM)),
     ("novelai", "PNG", png(Software="NovelAI", Comment=NOVEL)),
+    ("stealth", "PNG", save(stealthy("stealth_pngcomp"), "PNG")),
+    ("stealth", "PNG", save(stealthy("stealth_pnginfo"), "PNG")),
+    ("stealth", "WEBP", save(stealthy("stealth_pngcomp"), "WEBP", lossless=True, exact=True)),
     ("fooocus", "PNG", png(fooocus_scheme="fooocus", parameters=FOOO)),
     ("fooocus", "PNG", png(fooocus_scheme="a1111", parameters=INFOTEXT)),
     ("fooocus", "JPEG", jpeg(software="Fooocus v2.5", ascii=FOOO)),
@@ -167,6 +171,8 @@ LOOK_ALIKES: dict[str, tuple[str, bytes]] = {
     "Samsung's editor without AI": ("JPEG", samsung(b'{"genAIType":0}')),
     "Samsung's other block": ("JPEG", samsung(b'{"genAIType":2}', b"Image_UTC_Data")),
     "make alone": ("JPEG", jpeg(make="Epson")),
+    "another mark": ("PNG", save(stealthy("stealth_pngcomq"), "PNG")),
+    "a mark in rows": ("PNG", save(stealthy("stealth_pngcomp", turned=True), "PNG")),
     "text behind the image": ("PNG", png() + b"parameters\0" + INFOTEXT.encode()),
 }
 
@@ -182,11 +188,12 @@ def keys(found: tuple[Finding, ...]) -> list[str]:
 )
 def test_a_signal_is_found(key: str, form: str, data: bytes) -> None:
     assert loaded(data) == (96, 72)
-    assert decode(data).format == form
+    decoded = decode(data)
+    assert decoded.format == form
     expected = [key]
     if key == "midjourney_xmp":
         expected = ["iptc_ai", "midjourney_xmp"]
-    assert keys(find_claims(data, form)) == expected
+    assert keys(find_claims(data, form, decoded.notes)) == expected
 
 
 def test_every_signal_of_the_table_has_a_sample() -> None:
@@ -197,7 +204,7 @@ def test_every_signal_of_the_table_has_a_sample() -> None:
 def test_a_look_alike_is_not(name: str) -> None:
     form, data = LOOK_ALIKES[name]
     assert loaded(data)[0] == 96
-    assert find_claims(data, form) == ()
+    assert find_claims(data, form, decode(data).notes) == ()
 
 
 def details(data: bytes, form: str) -> dict[str, object]:

@@ -21,6 +21,7 @@ _LOOKED_FOR: tuple[Callable[[Metadata], Iterator[Finding]], ...] = (
     _generators.comfyui,
     _generators.invokeai,
     _generators.novelai,
+    _generators.stealth,
     _generators.fooocus,
     _generators.swarmui,
     _generators.midjourney,
@@ -30,13 +31,15 @@ _LOOKED_FOR: tuple[Callable[[Metadata], Iterator[Finding]], ...] = (
 )
 
 
-def find_claims(data: bytes, form: str) -> tuple[Finding, ...]:
-    """All that the file claims, in a fixed order; `form` is its format by `_image_format`.
+def find_claims(data: bytes, form: str, notes: tuple[str, ...] = ()) -> tuple[Finding, ...]:
+    """All that the file claims, in a fixed order; `form` is its format by `_image_format`,
+    `notes` are those of the decoded image, which tell of a mark in the alpha channel.
 
     Never raises, and its work is bounded whatever the bytes: neither pixels are copied nor any
     address asked. Files that Pillow reads but which carry no metadata (BMP) give nothing.
     """
     metadata = read_metadata(data, form)
+    metadata.notes = notes
     found: list[Finding] = []
     for look in _LOOKED_FOR:
         try:

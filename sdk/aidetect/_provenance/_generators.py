@@ -105,6 +105,12 @@ def novelai(metadata: Metadata) -> Iterator[Finding]:
         yield Finding(SIGNALS["novelai"], "NovelAI", details)
 
 
+def stealth(metadata: Metadata) -> Iterator[Finding]:
+    marks = [note for note in metadata.notes if note.startswith("stealth_png")]
+    if marks:
+        yield Finding(SIGNALS["stealth"], "NovelAI or a web UI", shown(mark=marks[0]))
+
+
 def fooocus(metadata: Metadata) -> Iterator[Finding]:
     in_png = metadata.texts.get("fooocus_scheme", "").strip() in ("fooocus", "a1111")
     software = metadata.exif.get(_exif.SOFTWARE, "")

@@ -38,6 +38,8 @@ class Metadata:
     xmp: Properties = field(default_factory=dict)
     credentials: bool = False
     samsung: str = ""
+    notes: tuple[str, ...] = ()
+    """What decoding the pixels noted."""
 
 
 def read_metadata(data: bytes, form: str) -> Metadata:

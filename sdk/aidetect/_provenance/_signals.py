@@ -57,6 +57,11 @@ _TABLE = (
         "ai", 0.6, _SEEN,
     ),
     Signal(
+        "stealth", "NovelAI, extensions of web UIs",
+        "lowest bits of the alpha channel begin with `stealth_pnginfo` or `stealth_pngcomp`",
+        "ai", 0.6, _SEEN,
+    ),
+    Signal(
         "fooocus", "Fooocus", "PNG text `fooocus_scheme`; EXIF Software `Fooocus …` with UserComment",
         "ai", 0.6, _SEEN,
     ),
