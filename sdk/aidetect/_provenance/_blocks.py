@@ -17,7 +17,7 @@ STEP_LIMIT = 20_000
 
 C2PA_BOX = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 """What tells a JUMBF box of Content Credentials from the other ones that cameras write
-(C2PA specification 2.1, section 11.1.4.2: type of the manifest store)."""
+(C2PA specification 2.1, "C2PA box details": the UUID of the manifest store)."""
 
 
 class Exhausted(Exception):

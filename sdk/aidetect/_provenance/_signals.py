@@ -3,7 +3,7 @@
 from ._finding import Signal
 
 _IPTC = "IPTC Photo Metadata Standard 2025.1; NewsCodes digitalsourcetype"
-_SEEN = "files of the program"
+_SEEN = "the program's habit, in no specification"
 _C2PA = "C2PA specification 2.1, appendix A"
 
 _TABLE = (
@@ -93,7 +93,7 @@ _TABLE = (
     Signal(
         "china_label", "China's content label",
         "XMP `TC260:AIGC`, PNG text `AIGC`, or `AIGC` in EXIF UserComment: JSON with `Label` = 1",
-        "ai", 0.6, "GB 45438-2025, appendices E and F",
+        "ai", 0.6, "GB 45438-2025",
     ),
     Signal(
         "camera", "Cameras",
