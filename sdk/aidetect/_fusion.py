@@ -12,9 +12,9 @@ The rules, first that applies; a claim is any finding that says `ai`:
 `decided_by` names what the label would be another without. A firm model is not overruled by what
 anybody can write into a file: thirteen spoofed bytes would be enough. Where the model has no firm
 answer, which includes images too small or too flat for it, nothing contradicts the claim, and the
-verdict says that it rests on the claim, and that this is unsigned. Claims of a camera, of an edit and the presence of Content Credentials change no label: they
-are told. Nothing unsigned ever decides `real`, and no claim means nothing. `probability` stays that
-of the pixels.
+verdict says that it rests on the claim, and that this is unsigned. Claims of a camera, of an edit
+and the presence of Content Credentials change no label: they are told. Nothing unsigned ever
+decides `real`, and no claim means nothing. `probability` stays that of the pixels.
 """
 
 from collections.abc import Sequence
