@@ -23,7 +23,9 @@ from ._errors import (
     InputError,
     ModelIntegrityError,
 )
+from ._fusion import fuse
 from ._image import MAX_PIXELS, DecodedImage, decode, from_array, from_pil
+from ._provenance import Finding, find_claims
 from ._reading import name_of, read
 from ._reasons import explain_verdict
 from ._text import is_url
@@ -50,6 +52,7 @@ class _Prepared:
     views: Views
     flatness: float
     image: ImageInfo
+    claims: tuple[Finding, ...]
     source: str | None
     seconds: float
 
@@ -168,16 +171,22 @@ class Detector:
 
             name = shown(image)  # queries hold tokens, and messages end up in logs
         try:
-            decoded, sha256, size = self._decode(image, name)
+            decoded, sha256, size, claims = self._decode(image, name)
             views = extract_views(decoded.pixels, self._profile, self._view_size)
         except InputError as error:
             error.input = name or error.input
             raise
         info = ImageInfo(sha256, decoded.width, decoded.height, decoded.format, size, decoded.frames)
-        return _Prepared(views, flatness(views.pixels[0]), info, source, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return _Prepared(views, flatness(views.pixels[0]), info, claims, source, seconds)
 
-    def _decode(self, image: "ImageInput", name: str | None) -> tuple[DecodedImage, str, int]:
-        """The decoded image, and the SHA-256 and length of its file (of its pixels where none)."""
+    def _decode(
+        self, image: "ImageInput", name: str | None
+    ) -> tuple[DecodedImage, str, int, tuple[Finding, ...]]:
+        """The decoded image, the SHA-256 and length of its file, and what the file claims.
+
+        Of arrays and PIL images, which are no files, those of the pixels, and no claims.
+        """
         if isinstance(image, np.ndarray):
             decoded = from_array(image)
         elif isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
@@ -186,7 +195,8 @@ class Detector:
             else:
                 data = read(image, self._max_bytes)
             decoded = decode(data, max_pixels=self._max_pixels, name=name)
-            return decoded, hashlib.sha256(data).hexdigest(), len(data)
+            claims = find_claims(data, decoded.format, decoded.notes)
+            return decoded, hashlib.sha256(data).hexdigest(), len(data), claims
         elif hasattr(image, "getbands"):
             decoded = from_pil(image, max_pixels=self._max_pixels, name=name)
         else:
@@ -195,7 +205,7 @@ class Detector:
                 " image or a uint8 array of height×width×3"
             )
         digest = hashlib.sha256(np.ascontiguousarray(decoded.pixels).data)
-        return decoded, digest.hexdigest(), decoded.pixels.nbytes
+        return decoded, digest.hexdigest(), decoded.pixels.nbytes, ()
 
     @cached_property
     def _fetcher(self) -> "Fetcher":
@@ -235,13 +245,15 @@ class Detector:
                 ],
             },
         )
+        fused = fuse(label, because, prepared.claims)
+        reasons = explain_verdict(self._calibration, label, because, probability, views, image)
         return Verdict(
-            label=label,
+            label=fused.label,
             probability=round(probability, 4),
-            decided_by="model",
-            uncertain_because=because,
-            reasons=explain_verdict(self._calibration, label, because, probability, views, image),
-            evidence=(evidence,),
+            decided_by=fused.decided_by,
+            uncertain_because=fused.because,
+            reasons=fused.reasons + reasons,
+            evidence=(evidence, *(claim.to_evidence() for claim in prepared.claims)),
             image=image,
             model=self.model,
             checked_at=datetime.now(UTC),

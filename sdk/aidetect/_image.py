@@ -40,6 +40,7 @@ from ._errors import (
 )
 from ._image_format import identify, label_of, refused
 from ._image_header import gif_frames, orientation, png_parts, tiff_pages, webp_size
+from ._provenance._alpha import alpha_mark
 from ._text import printable
 
 MAX_PIXELS = 50_000_000
@@ -76,7 +77,8 @@ class DecodedImage:
     """Pillow's name ("JPEG", "PNG", "HEIF", …); "PIL" or "array" where no file was read."""
     frames: int = 1
     notes: tuple[str, ...] = ()
-    """`first_of_frames`: the file holds several frames or pages and the first was taken."""
+    """`first_of_frames`: the file holds several frames or pages and the first was taken;
+    `stealth_pnginfo`, `stealth_pngcomp`: the mark in its alpha channel (`_provenance._alpha`)."""
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> DecodedImage:
@@ -93,8 +95,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
                 file.load()
             if exif is None:
                 exif = file.info.get("exif")
+            mark = alpha_mark(file)
             pixels = _to_pixels(file, orientation(exif))
-    return _decoded(pixels, form, frames, first=True)
+    return _decoded(pixels, form, frames, first=True, mark=mark)
 
 
 def from_pil(
@@ -132,9 +135,11 @@ def from_array(array: object) -> DecodedImage:
     return _decoded(np.ascontiguousarray(array), "array", 1, first=True)
 
 
-def _decoded(pixels: NDArray[np.uint8], form: str, frames: int, *, first: bool) -> DecodedImage:
+def _decoded(
+    pixels: NDArray[np.uint8], form: str, frames: int, *, first: bool, mark: str | None = None
+) -> DecodedImage:
     height, width = pixels.shape[:2]
-    notes = (FIRST_OF_FRAMES,) if frames > 1 and first else ()
+    notes = ((FIRST_OF_FRAMES,) if frames > 1 and first else ()) + ((mark,) if mark else ())
     return DecodedImage(pixels, width, height, form, frames, notes)
 
 

@@ -14,7 +14,7 @@ from ._text import printable
 
 Label = Literal["ai", "real", "uncertain"]
 DecidedBy = Literal["model", "credentials", "metadata"]
-UncertainBecause = Literal["between_thresholds", "views_disagree", "too_small", "flat"]
+UncertainBecause = Literal["between_thresholds", "views_disagree", "too_small", "flat", "conflict"]
 
 WORDS: dict[str, str] = {
     "ai": "Probably AI-generated",
@@ -35,8 +35,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One signal. `kind`: `model`, later `credentials` and `metadata`; `finding`: what it says
-    (`ai`, `real`, `unclear`); `strength`: 0…1, its own sureness; `details`: its figures."""
+    """One signal. `kind`: `model`, `metadata` (what the file claims, unsigned) or `credentials`
+    (Content Credentials); `finding`: what it says (`ai`, `edited` where AI made a part, `real`,
+    `unclear`); `strength`: 0…1, its own sureness; `details`: its figures, or untrusted strings cut
+    at 300 characters. `docs/evidence.md` lists the signals."""
 
     kind: str
     finding: str
@@ -70,7 +72,8 @@ class Verdict:
     """The answer for one image.
 
     `label` is `ai`, `real` or `uncertain`; `probability` is the calibrated P(AI) of the pixels,
-    whatever decided; `uncertain_because` is set when and only when the label is `uncertain`.
+    whatever decided; `decided_by` names what the label would be another without;
+    `uncertain_because` is set when and only when the label is `uncertain`.
     `source` is the input as the caller named it (untrusted text), None for bytes and arrays.
     """
 

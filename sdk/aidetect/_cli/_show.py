@@ -42,6 +42,8 @@ def line(verdict: Verdict, paint: Paint) -> str:
     """One of many images: aligned, the name last, since names are of any length."""
     word = paint(f"{_SHORT_WORDS[verdict.label]:<9}", _COLOURS[verdict.label])
     notes = [verdict.uncertain_because.replace("_", " ")] if verdict.uncertain_because else []
+    if verdict.label == "ai" and verdict.decided_by == "metadata":
+        notes.append("the file says so")
     if verdict.image.frames > 1:
         notes.append(f"first of {verdict.image.frames} frames")
     more = paint(f"  ({', '.join(notes)})", "dim") if notes else ""
