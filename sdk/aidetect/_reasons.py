@@ -39,7 +39,7 @@ def explain_verdict(
     else:
         text = f"At this level, {calibration.real_error:.1%} of AI images are called real by mistake."
         reasons.append(Reason("real_error_rate", text, {"rate": calibration.real_error}))
-    if because != "too_small" and len(views) > 1:
+    if because not in ("too_small", "flat") and len(views) > 1:
         towards = sum(view >= 0.5 for view in views)
         text = f"{towards} of the {len(views)} views of the image look more like AI than not."
         reasons.append(Reason("views", text, {"ai": towards, "all": len(views)}))

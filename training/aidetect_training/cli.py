@@ -16,6 +16,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AidetectError as error:
         print(f"aidetect-train: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("aidetect"):
+            raise
+        print(
+            f"aidetect-train: {error.name} is not installed; in a clone: pip install '.[train]'",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 
@@ -98,6 +106,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
         counts = make_images(arguments.originals, arguments.out, origins, workers=arguments.workers)
     else:
         counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)
+    if not counts["files"]:
+        raise ConfigurationError(f"no file was written to {arguments.out}: nothing there fits")
     print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
