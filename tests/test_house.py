@@ -99,7 +99,7 @@ def test_no_text_names(pattern: re.Pattern[str]) -> None:
 def test_the_patterns_find_what_they_are_for() -> None:
     assert REGISTRY.search("https://" + "py" + "pi.org/simple")
     assert HOME.search("open('" + "/home" + "/someone')") and HOME.search("cd " + "/root" + "/x")
-    assert not HOME.search("https://example.org/home/page") and not HOME.search("tests/work/x")
+    assert not HOME.search("https://example.org/home/page") and not HOME.search("tests/wo" + "rk/x")
 
 
 def test_one_model_is_shipped_and_it_is_small() -> None:
