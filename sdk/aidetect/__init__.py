@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import (
     AidetectError,
+    AuthenticationError,
     BlockedAddressError,
     ConfigurationError,
     CorruptImageError,
@@ -24,6 +25,11 @@ from ._errors import (
     ModelIntegrityError,
     ModelNotFoundError,
     NotAnImageError,
+    RateLimitedError,
+    ServerUnreachableError,
+    ServiceError,
+    ServiceUnavailableError,
+    SignatureError,
     TooLargeError,
     TooManyPixelsError,
     UnreachableError,
@@ -33,16 +39,19 @@ from ._verdict import Evidence, ImageInfo, ModelInfo, Reason, Verdict
 
 if TYPE_CHECKING:
     from ._detector import Detector
+    from ._explain import Explanation
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AidetectError",
+    "AuthenticationError",
     "BlockedAddressError",
     "ConfigurationError",
     "CorruptImageError",
     "Detector",
     "Evidence",
+    "Explanation",
     "FetchError",
     "HTTPStatusError",
     "ImageError",
@@ -57,7 +66,12 @@ __all__ = [
     "ModelIntegrityError",
     "ModelNotFoundError",
     "NotAnImageError",
+    "RateLimitedError",
     "Reason",
+    "ServerUnreachableError",
+    "ServiceError",
+    "ServiceUnavailableError",
+    "SignatureError",
     "TooLargeError",
     "TooManyPixelsError",
     "UnreachableError",
@@ -66,11 +80,13 @@ __all__ = [
     "__version__",
 ]
 
+_LATER = {"Detector": "._detector", "Explanation": "._explain"}
+
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use, so that `import aidetect` needs neither numpy nor Pillow.
-    if name == "Detector":
-        return import_module("._detector", __name__).Detector
+    if module := _LATER.get(name):
+        return getattr(import_module(module, __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

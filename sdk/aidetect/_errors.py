@@ -6,6 +6,12 @@ AidetectError
 ├── ModelError
 │   ├── ModelNotFoundError        no weights under this name or path
 │   └── ModelIntegrityError       weights tampered with, truncated or wrongly signed
+├── SignatureError                a verdict is not what a trusted server signed
+├── ServiceError                  the server of `Detector(url=…)` does not answer as it should
+│   ├── ServerUnreachableError    no connection, or it broke off each time
+│   ├── AuthenticationError       no API key, or one that is not accepted
+│   ├── RateLimitedError          asked more often than the key may
+│   └── ServiceUnavailableError   overloaded, a part of it down, or no worker takes the check
 └── InputError                    this one input could not be checked
     ├── InputNotFoundError        no such file, or a folder without images
     ├── ImageError
@@ -70,6 +76,43 @@ class ModelIntegrityError(ModelError):
     code = "model_integrity"
 
 
+class SignatureError(AidetectError):
+    code = "signature"
+
+
+class ServiceError(AidetectError):
+    """Concerns the server and not one image: `check_many` ends with it."""
+
+    code = "service"
+
+
+class ServerUnreachableError(ServiceError):
+    code = "server_unreachable"
+    retryable = True
+
+
+class AuthenticationError(ServiceError):
+    code = "authentication"
+
+
+class RateLimitedError(ServiceError):
+    """`retry_after`: seconds that the server asks to wait, None where it does not say."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, input: str | None = None
+    ) -> None:
+        super().__init__(message, input=input)
+        self.retry_after = retry_after
+
+
+class ServiceUnavailableError(ServiceError):
+    code = "service_unavailable"
+    retryable = True
+
+
 class InputError(AidetectError):
     code = "input"
 
@@ -123,17 +166,20 @@ class UnreachableError(FetchError):
     def __init__(self, message: str, *, code: str = "unreachable", input: str | None = None) -> None:
         super().__init__(message, input=input)
         self.code = code
+        self.retryable = code != "tls"  # certificates do not mend by themselves
 
 
 class HTTPStatusError(FetchError):
     """`code` is `http_4xx` or `http_5xx`, `http_3xx` for a redirect that leads nowhere; 429 and 5xx
-    may be tried again."""
+    may be tried again, after `retry_after` seconds where the server said so."""
 
     code = "http_status"
 
-    def __init__(self, message: str, *, status: int, input: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, retry_after: float | None = None, input: str | None = None
+    ) -> None:
         super().__init__(message, input=input)
-        self.status = status
+        self.status, self.retry_after = status, retry_after
         self.code = f"http_{status // 100}xx"
         self.retryable = status == 429 or status >= 500
 
@@ -142,7 +188,10 @@ class HTTPStatusError(FetchError):
         return partial(type(self), status=self.status), self.args, self.__dict__
 
     def to_dict(self) -> dict[str, Any]:
-        return {**super().to_dict(), "status": self.status}
+        problem = {**super().to_dict(), "status": self.status}
+        if self.retry_after is not None:
+            problem["retry_after"] = self.retry_after
+        return problem
 
 
 class TooLargeError(FetchError):

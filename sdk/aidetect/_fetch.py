@@ -12,9 +12,11 @@ import http
 import re
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
 
 import requests
@@ -28,12 +30,12 @@ from ._errors import (
     NotAnImageError,
     UnreachableError,
 )
+from ._protocol import MAX_URL_LENGTH
 from ._text import printable
 from ._transport import Adapter, running
 
 MAX_BYTES = 20_000_000
 MAX_REDIRECTS = 3
-MAX_URL_LENGTH = 8192
 TIMEOUT = 20.0
 USER_AGENT = "aidetect-images (image check; python-requests)"
 
@@ -53,6 +55,8 @@ class Fetched:
     """Media type in lower case without parameters, `""` where the server named none."""
     headers: Mapping[str, str] = field(repr=False)
     """Names are looked up without regard to case."""
+    hops: tuple[tuple[int, Mapping[str, str]], ...] = field(default=(), repr=False)
+    """Status and headers of each redirect on the way."""
 
 
 class Fetcher:
@@ -91,14 +95,18 @@ class Fetcher:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def fetch(self, url: str, *, headers: Mapping[str, str] | None = None) -> Fetched:
+    def fetch(
+        self, url: str, *, headers: Mapping[str, str] | None = None, timeout: float | None = None
+    ) -> Fetched:
         """The bytes behind `url`.
 
         `headers` are for revalidation (`If-None-Match`, `If-Modified-Since`; a 304 is then returned
-        with empty data) and go to redirect targets too, so they may hold no secret. Raises a
+        with empty data) and go to redirect targets too, so they may hold no secret. `timeout`
+        shortens the fetcher's own. Raises a
         `FetchError`, or `NotAnImageError` where the answer is a web page.
         """
-        running.start(self.timeout, self.max_bytes, self.allow_private)
+        allowed = self.timeout if timeout is None else min(timeout, self.timeout)
+        running.start(allowed, self.max_bytes, self.allow_private)
         try:
             return self._follow(url.strip(), headers or {})
         finally:
@@ -106,6 +114,7 @@ class Fetcher:
 
     def _follow(self, url: str, extra: Mapping[str, str]) -> Fetched:
         first = name = shown(url)
+        hops: list[tuple[int, Mapping[str, str]]] = []
         for _ in range(MAX_REDIRECTS + 1):
             running.name = name
             request = self._prepare(url, name, extra)
@@ -114,7 +123,8 @@ class Fetcher:
                 with closing(response):
                     location = response.headers.get("Location")
                     if response.status_code not in _REDIRECTS or location is None:
-                        return self._read(response, name)
+                        return self._read(response, name, tuple(hops))
+                    hops.append((response.status_code, response.headers))
             except (OSError, urllib3.exceptions.HTTPError) as error:
                 raise _unreachable(error, name) from None
             try:
@@ -153,11 +163,18 @@ class Fetcher:
             problem = "not a valid address"
         raise InvalidURLError(f"{name}: {problem}. Correct it, or check a downloaded file.", input=name)
 
-    def _read(self, response: requests.Response, name: str) -> Fetched:
+    def _read(
+        self, response: requests.Response, name: str, hops: tuple[tuple[int, Mapping[str, str]], ...]
+    ) -> Fetched:
         status, sent, headers = response.status_code, response.request.headers, response.headers
         revalidated = status == 304 and ("If-None-Match" in sent or "If-Modified-Since" in sent)
         if not (200 <= status < 300 or revalidated):
-            raise HTTPStatusError(f"{name}: {_status_message(status)}", status=status, input=name)
+            raise HTTPStatusError(
+                f"{name}: {_status_message(status)}",
+                status=status,
+                retry_after=_retry_after(headers.get("Retry-After")),
+                input=name,
+            )
         encoding = headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ("", "identity"):
             raise FetchError(
@@ -177,7 +194,7 @@ class Fetcher:
             raise NotAnImageError(
                 f"{name}: is a web page, not an image. Give the address of the image itself.", input=name
             )
-        return Fetched(bytes(data), response.url, status, content_type, headers)
+        return Fetched(bytes(data), response.url, status, content_type, headers, hops)
 
 
 def fetch(
@@ -213,7 +230,7 @@ def shown(url: str) -> str:
 
 def _unreachable(error: BaseException, name: str) -> UnreachableError:
     """What went wrong on the wire, in our terms. The original names the whole URL and is not kept."""
-    chain = list(_chain(error))
+    chain = list(causes(error))
     if any(isinstance(e, TimeoutError | urllib3.exceptions.TimeoutError) for e in chain):
         code, problem = "timeout", "no complete answer in time. Try again later, or allow more time."
     elif tls := [e for e in chain if isinstance(e, ssl.SSLError)]:
@@ -230,10 +247,21 @@ def _unreachable(error: BaseException, name: str) -> UnreachableError:
     return UnreachableError(f"{name}: {problem}", code=code, input=name)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _retry_after(text: str | None) -> float | None:
+    """Seconds from now that a Retry-After asks for, in either form of RFC 9110; None without."""
+    text = (text or "").strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    try:
+        return max(0.0, round(parsedate_to_datetime(text).timestamp() - time.time(), 1))
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _status_message(status: int) -> str:

@@ -40,7 +40,7 @@ from ._errors import (
 )
 from ._image_format import identify, label_of, refused
 from ._image_header import gif_frames, orientation, png_parts, tiff_pages, webp_size
-from ._provenance._alpha import alpha_mark
+from ._provenance._stealth import hidden_mark
 from ._text import printable
 
 MAX_PIXELS = 50_000_000
@@ -78,7 +78,7 @@ class DecodedImage:
     frames: int = 1
     notes: tuple[str, ...] = ()
     """`first_of_frames`: the file holds several frames or pages and the first was taken;
-    `stealth_pnginfo`, `stealth_pngcomp`: the mark in its alpha channel (`_provenance._alpha`)."""
+    `stealth_pnginfo` and the like: a mark in the lowest bits of its pixels (`_provenance._stealth`)."""
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> DecodedImage:
@@ -95,9 +95,21 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
                 file.load()
             if exif is None:
                 exif = file.info.get("exif")
-            mark = alpha_mark(file)
+            mark = hidden_mark(file)
             pixels = _to_pixels(file, orientation(exif))
     return _decoded(pixels, form, frames, first=True, mark=mark)
+
+
+def pixel_count(data: bytes) -> int:
+    """How many pixels `decode` would decode, by the header alone: for who has to find the memory first.
+
+    Raises what `decode` raises where the header cannot be read.
+    """
+    form = identify(data, None)
+    with _typed_errors(None, form):
+        file, _, _ = _open(form, data, MAX_PIXELS, None)
+        with file:
+            return file.size[0] * file.size[1]
 
 
 def from_pil(

@@ -126,11 +126,14 @@ class SEResNet50(nn.Module):
         gated: Tensor = self.se(self.layers(self.stem(self.front(pixels))))
         return gated
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        maps = self.maps(pixels)
+    def classify(self, maps: Tensor) -> Tensor:
+        """N×C×h×w gated maps → N×2 logits."""
         pooled = maps.mean((2, 3))
         if self.pooling == "mean+deviation":
             variance = (maps * maps).mean((2, 3)) - pooled * pooled
             pooled = torch.cat((pooled, torch.sqrt(variance.clamp_min(0) + 1e-6)), 1)
         logits: Tensor = self.head(pooled)
         return logits
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.classify(self.maps(pixels))

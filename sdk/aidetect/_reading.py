@@ -24,6 +24,14 @@ def name_of(image: Any) -> str | None:
     return name if isinstance(name, str) and name else None
 
 
+def no_image(image: Any) -> str:
+    """The message for what a caller took for an image."""
+    return (
+        f"cannot check a {type(image).__name__}: give a path, a URL, bytes, a binary file, a PIL image"
+        " or a uint8 array of height×width×3"
+    )
+
+
 def read(image: Any, limit: int) -> bytes:
     """The bytes of an encoded image: bytes as they are, a path's file, or what a binary file object
     still holds. Raises TooLargeError above `limit` bytes, InputError where it cannot be read."""

@@ -35,10 +35,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One signal. `kind`: `model`, `metadata` (what the file claims, unsigned) or `credentials`
-    (Content Credentials); `finding`: what it says (`ai`, `edited` where AI made a part, `real`,
-    `unclear`); `strength`: 0…1, its own sureness; `details`: its figures, or untrusted strings cut
-    at 300 characters. `docs/evidence.md` lists the signals."""
+    """One signal. `kind`: `model`, `frames` (the model on frames of a video), `metadata` (what the file
+    claims, unsigned) or `credentials` (Content Credentials); `finding`: what it says (`ai`, `edited`
+    where AI made a part, `real`, `unclear`); `strength`: 0…1, its own sureness; `details`: its figures,
+    or untrusted strings cut at 300 characters. `docs/evidence.md` lists the signals."""
 
     kind: str
     finding: str
@@ -72,7 +72,8 @@ class Verdict:
     """The answer for one image.
 
     `label` is `ai`, `real` or `uncertain`; `probability` is the calibrated P(AI) of the pixels,
-    whatever decided; `decided_by` names what the label would be another without;
+    whatever decided; `decided_by` names what settled the label: a signature, or else what the label
+    would be another without;
     `uncertain_because` is set when and only when the label is `uncertain`.
     `source` is the input as the caller named it (untrusted text), None for bytes and arrays.
     """
@@ -102,9 +103,18 @@ class Verdict:
         lines = [name + first] + [f"  - {printable(reason.text)}" for reason in self.reasons]
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """How notebooks show it."""
+        from ._html import card
+
+        return card(self)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready wire form; `checked_at` is ISO 8601 in UTC."""
-        wire = dataclasses.asdict(self)
+        wire = fields_of(self)
+        wire["reasons"] = tuple(fields_of(reason) for reason in self.reasons)
+        wire["evidence"] = tuple(fields_of(evidence) for evidence in self.evidence)
+        wire["image"], wire["model"] = fields_of(self.image), fields_of(self.model)
         wire["checked_at"] = self.checked_at.isoformat()
         return wire
 
@@ -128,6 +138,13 @@ class Verdict:
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise AidetectError(f"this is not a verdict of aidetect: {error!r}") from None
+
+
+def fields_of(one: Any) -> dict[str, Any]:
+    """A dataclass's fields by name, a mapping among them as a dict of its own. `dataclasses.asdict`
+    copies to the last level, which takes longer than all the rest of answering from a cache."""
+    values = {name: getattr(one, name) for name in one.__slots__}
+    return {n: dict(v) if isinstance(v, Mapping) else v for n, v in values.items()}
 
 
 def percent(probability: float) -> str:

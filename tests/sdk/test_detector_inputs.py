@@ -136,6 +136,6 @@ class Broken:
 
 def test_a_model_that_answers_no_numbers_gives_no_verdict() -> None:
     detector = Detector(backend="onnx")
-    detector._backend = Broken()
+    detector._answering.engine._backend = Broken()
     with pytest.raises(ModelIntegrityError, match="no numbers"):
         detector.check(PNG)

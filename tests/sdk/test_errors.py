@@ -16,6 +16,7 @@ ERRORS = [
 ]
 ERRORS += [
     HTTPStatusError("later", status=503, input="http://example.org/a.jpg"),
+    HTTPStatusError("much later", status=429, retry_after=60.0),
     UnreachableError("no such host", code="dns"),
 ]
 

@@ -29,7 +29,7 @@ def unreachable(url: str, code: str, *, timeout: float = 5.0) -> UnreachableErro
     with pytest.raises(UnreachableError) as caught:
         fetch(url, timeout=timeout, allow_private=True)
     assert caught.value.code == code
-    assert caught.value.retryable
+    assert caught.value.retryable == (code != "tls")
     return caught.value
 
 

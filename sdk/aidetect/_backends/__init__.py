@@ -41,6 +41,11 @@ class Backend(Protocol):
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Views N×S×S×3, sRGB → N×2, real and AI. N may be 0, S any side the network can take."""
 
+    def logits_and_maps(
+        self, views: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The same logits, and the last layer's maps after their gate, N×C×h×w, for heat maps."""
+
 
 def open_backend(
     package: ModelPackage, backend: str = "auto", device: str = "auto", threads: int | None = None

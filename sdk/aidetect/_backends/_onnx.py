@@ -43,6 +43,12 @@ class OnnxBackend:
         logits: NDArray[np.float32] = self._session.run(["logits"], {"views": views})[0]
         return logits
 
+    def logits_and_maps(
+        self, views: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, maps = self._session.run(["logits", "maps"], {"views": views})
+        return logits, maps
+
 
 def runtime() -> Any:
     """The module `onnxruntime` with telemetry off: from version 1.29 on it reports its use to its

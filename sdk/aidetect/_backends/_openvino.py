@@ -39,14 +39,28 @@ class OpenVinoBackend:
             raise ModelIntegrityError(
                 f"OpenVINO cannot load model {package.manifest.name}: {error}; export it again"
             ) from error
+        self._channels = model.output("maps").get_partial_shape()[1].get_length()
         self._lock = Lock()
 
     def logits(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
         if not len(views):
             return np.empty((0, 2), np.float32)
         with self._lock:
-            logits: NDArray[np.float32] = self._request.infer({"views": views})["logits"].copy()
+            logits: NDArray[np.float32] = self._infer(views)["logits"].copy()
         return logits
+
+    def logits_and_maps(
+        self, views: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if not len(views):
+            return np.empty((0, 2), np.float32), np.empty((0, self._channels, 1, 1), np.float32)
+        with self._lock:
+            outputs = self._infer(views)
+            return outputs["logits"].copy(), outputs["maps"].copy()
+
+    def _infer(self, views: NDArray[np.uint8]) -> Any:
+        """Both outputs in the request's own memory, which its next call overwrites."""
+        return self._request.infer({"views": views}, share_outputs=True)
 
 
 def runtime() -> Any:
