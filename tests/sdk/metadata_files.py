@@ -111,6 +111,11 @@ def with_credentials(form: str, store: bytes = JUMBF) -> bytes:
         return segment(0xEB, b"JP\0\1\0\0\0\1" + store)
     if form == "TIFF":
         return save(picture(), "TIFF", tiffinfo={0xCD41: store})
+    if form == "GIF":
+        plain = save(picture().quantize(16), "GIF")
+        block = b"\x21\xff\x0bC2PA_GIF\1\0\0" + bytes([len(store)]) + store + b"\0"
+        at = 13 + (3 << ((plain[10] & 7) + 1))
+        return plain[:at] + block + plain[at:]
     data = save(picture(), form)
     if form == "PNG":
         return data[:33] + chunk(b"caBX", store) + data[33:]
@@ -129,13 +134,46 @@ def samsung(content: bytes, name: bytes = b"PhotoEditor_Re_Edit_Data") -> bytes:
 
 
 def stealthy(mark: str, turned: bool = False) -> Image.Image:
-    """96×72 with the mark in the lowest bits of alpha, down the columns, or wrongly along the rows."""
-    bits = np.unpackbits(np.frombuffer(mark.encode() + b"\0\0\1\0prompt", np.uint8))
+    """96×72 with the mark in the lowest bits, down the columns, or wrongly along the rows: of alpha, or
+    of red, green and blue where the mark is one for those."""
+    bits = np.unpackbits(np.frombuffer(mark.encode() + b"\0\0\1\0prompt..", np.uint8))
+    if "rgb" in mark:
+        pixels = np.asarray(picture()).transpose(1, 0, 2).copy()
+        flat = pixels.reshape(-1)
+        flat[: len(bits)] = flat[: len(bits)] & 254 | bits
+        return Image.fromarray(flat.reshape(pixels.shape).transpose(1, 0, 2).copy())
     alpha = np.full(96 * 72, 255, np.uint8)
     alpha[: len(bits)] = 254 | bits
     image = picture().convert("RGBA")
     image.putalpha(Image.fromarray(alpha.reshape(72, 96) if turned else alpha.reshape(96, 72).T.copy()))
     return image
+
+
+def extended(packet: bytes, digest: bytes = b"A1" * 16, named: bytes | None = None) -> bytes:
+    """A JPEG whose XMP is too long for one segment: a main packet that names the digest of the rest,
+    which comes in two pieces, the later one first."""
+    note = f'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="{(named or digest).decode()}"'
+    half = len(packet) // 2
+    data = save(picture(), "JPEG")
+    for start, end in ((0, half), (half, len(packet))):
+        head = digest + struct.pack(">II", len(packet), start)
+        data = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + head + packet[start:end], data)
+    return segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + xmp(attributes=note), data)
+
+
+def iim(credit: str, dataset: int = 110) -> bytes:
+    """IPTC-IIM with a headline in front of the credit line."""
+    fields = ((2, 105, b"a headline"), (2, dataset, credit.encode()))
+    return b"".join(struct.pack(">BBBH", 0x1C, r, d, len(text)) + text for r, d, text in fields)
+
+
+def with_iim(credit: str, form: str = "JPEG", dataset: int = 110) -> bytes:
+    block = iim(credit, dataset)
+    if form == "TIFF":
+        return save(picture(), "TIFF", tiffinfo={33723: block})
+    other = b"8BIM" + struct.pack(">H", 0x03ED) + b"\3abc" + struct.pack(">I", 3) + b"xyz\0"
+    own = b"8BIM" + struct.pack(">HHI", 0x0404, 0, len(block)) + block
+    return segment(0xED, b"Photoshop 3.0\0" + other + own)
 
 
 def gif(comment: str) -> bytes:

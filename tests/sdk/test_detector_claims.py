@@ -14,6 +14,7 @@ from aidetect._cli._show import card, json_line, line
 
 from .image_files import chunk, save
 from .metadata_files import INFOTEXT, jpeg, png, with_credentials
+from .signed_files import CAPTURED, MADE_BY_AI, TRUSTED, authority, signed
 from .verdicts import verdict
 
 CLAIM = chunk(b"tEXt", b"parameters\0" + INFOTEXT.encode())
@@ -52,12 +53,17 @@ def test_a_claim_counts_by_the_rules_whatever_the_model_says(
     detector: Detector, plain: bytes, claiming: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_the_rules_say(detector.check(plain), detector.check(claiming))
-    labels = set()
+    engine, labels = detector._answering.engine, set()
     for z in (-3.0, 0.0, 3.0):
         fixed = replace(
-            detector._calibration, both=(0, 0, z), alone=(0, z), floor=0.01, real_to=0.1, ai_from=0.9
+            detector._answering.engine._calibration,
+            both=(0, 0, z),
+            alone=(0, z),
+            floor=0.01,
+            real_to=0.1,
+            ai_from=0.9,
         )
-        monkeypatch.setattr(detector, "_calibration", fixed)
+        monkeypatch.setattr(engine, "_calibration", fixed)
         without, with_claim = detector.check(plain), detector.check(claiming)
         labels.add(without.label)
         as_the_rules_say(without, with_claim)
@@ -100,8 +106,36 @@ def test_camera_and_credentials_change_no_label_and_are_told(detector: Detector)
     assert camera.reasons[0].code == "camera_named"
     signed = detector.check(with_credentials("PNG"))
     assert signed.decided_by == "model"
-    assert signed.reasons[0].code == "credentials_not_checked"
-    assert signed.evidence[1].details["state"] == "not checked"
+    assert signed.reasons[0].code == "credentials_invalid"
+    assert signed.evidence[1].details["state"] == "invalid"
+
+
+def test_a_trusted_signature_decides_against_any_answer_of_the_model(
+    detector: Detector, photograph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anchors = tmp_path / "anchors.pem"
+    anchors.write_bytes(authority(TRUSTED).pem)
+    data = photograph.read_bytes()
+    by_ai, by_camera = signed(MADE_BY_AI, data=data), signed(CAPTURED, data=data)
+    assert detector.check(by_ai).decided_by != "credentials"  # nobody here trusts that signer yet
+    monkeypatch.setenv("AIDETECT_TRUST_ANCHORS", str(anchors))
+    for z, label in ((-3.0, "real"), (0.0, "uncertain"), (3.0, "ai")):
+        fixed = replace(
+            detector._answering.engine._calibration,
+            both=(0, 0, z),
+            alone=(0, z),
+            floor=0.01,
+            real_to=0.1,
+            ai_from=0.9,
+        )
+        monkeypatch.setattr(detector._answering.engine, "_calibration", fixed)
+        assert detector.check(data).label == label
+        got = detector.check(by_ai)
+        assert (got.label, got.decided_by, got.uncertain_because) == ("ai", "credentials", None)
+        assert Verdict.from_dict(json.loads(json.dumps(got.to_dict()))) == got
+        camera = detector.check(by_camera)
+        assert camera.label == ("uncertain" if label == "ai" else label)
+        assert camera.decided_by == ("credentials" if label == "ai" else "model")
 
 
 def test_a_hostile_claim_is_harmless_on_the_terminal_and_in_json(detector: Detector) -> None:
@@ -120,6 +154,7 @@ def test_one_line_says_that_the_file_decided() -> None:
     claimed = verdict("ai", decided_by="metadata")
     assert "the file says so" in line(claimed, lambda text, _: text)
     assert "the file says so" not in line(verdict("ai"), lambda text, _: text)
+    assert "signed to be so" in line(verdict("ai", decided_by="credentials"), lambda text, _: text)
     assert "conflict" in line(
         verdict("uncertain", decided_by="metadata", uncertain_because="conflict"), lambda text, _: text
     )

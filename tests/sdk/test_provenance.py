@@ -15,6 +15,7 @@ from .metadata_files import (
     UUID,
     as_json,
     exif,
+    extended,
     gif,
     jpeg,
     loaded,
@@ -27,6 +28,7 @@ from .metadata_files import (
     stealthy,
     webp,
     with_credentials,
+    with_iim,
     with_xmp,
     xmp,
 )
@@ -71,6 +73,10 @@ SAMPLES: list[tuple[str, str, bytes]] = [
     ("iptc_ai_system", "JPEG", with_xmp(says("Iptc4xmpExt:AISystemUsed", "Paint 9"))),
     ("iptc_ai_system", "JPEG", with_xmp(says("Iptc4xmpExt:AIPromptInformation", "a cat"))),
     ("google_made", "JPEG", with_xmp(says("photoshop:Credit", "Made with Google AI"))),
+    ("google_made", "JPEG", with_iim("Made with Google AI")),
+    ("google_made", "TIFF", with_iim("Made with Google AI", "TIFF")),
+    ("google_edited", "JPEG", with_iim("Edited with Google AI")),
+    ("iptc_ai", "JPEG", extended(source_type(TRAINED))),
     ("google_edited", "JPEG", with_xmp(says("photoshop:Credit", "Edited with Google AI"))),
     ("webui", "PNG", png(parameters=INFOTEXT)),
     ("webui", "PNG", packed_png("zTXt", "parameters", INFOTEXT)),
@@ -92,6 +98,9 @@ SAMPLES: list[tuple[str, str, bytes]] = [
     ("stealth", "PNG", save(stealthy("stealth_pngcomp"), "PNG")),
     ("stealth", "PNG", save(stealthy("stealth_pnginfo"), "PNG")),
     ("stealth", "WEBP", save(stealthy("stealth_pngcomp"), "WEBP", lossless=True, exact=True)),
+    ("stealth", "PNG", save(stealthy("stealth_rgbinfo"), "PNG")),
+    ("stealth", "PNG", save(stealthy("stealth_rgbcomp").convert("RGBA"), "PNG")),
+    ("stealth", "WEBP", save(stealthy("stealth_rgbcomp"), "WEBP", lossless=True)),
     ("fooocus", "PNG", png(fooocus_scheme="fooocus", parameters=FOOO)),
     ("fooocus", "PNG", png(fooocus_scheme="a1111", parameters=INFOTEXT)),
     ("fooocus", "JPEG", jpeg(software="Fooocus v2.5", ascii=FOOO)),
@@ -119,7 +128,10 @@ SAMPLES: list[tuple[str, str, bytes]] = [
     ("china_label", "JPEG", with_xmp(says("TC260:AIGC", LABEL.replace('"', "&quot;")))),
     ("camera", "JPEG", jpeg(make="Canon", model="EOS R5", note=b"Canon\0maker note")),
     ("camera", "WEBP", webp(make="Apple", model="iPhone 15")),
-    *(("credentials", form, with_credentials(form)) for form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF")),
+    *(
+        ("credentials_invalid", form, with_credentials(form))
+        for form in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF")
+    ),
     ("credentials_remote", "JPEG", with_xmp(says("dcterms:provenance", "https://example.org/m.c2pa"))),
 ]
 
@@ -172,6 +184,10 @@ LOOK_ALIKES: dict[str, tuple[str, bytes]] = {
     "Samsung's other block": ("JPEG", samsung(b'{"genAIType":2}', b"Image_UTC_Data")),
     "make alone": ("JPEG", jpeg(make="Epson")),
     "another mark": ("PNG", save(stealthy("stealth_pngcomq"), "PNG")),
+    "another mark in colours": ("PNG", save(stealthy("stealth_rgbcomq"), "PNG")),
+    "the headline of IIM": ("JPEG", with_iim("Made with Google AI", dataset=105)),
+    "a credit of others": ("JPEG", with_iim("Not Made with Google AI")),
+    "extended XMP that nothing names": ("JPEG", extended(source_type(TRAINED), named=b"B2" * 16)),
     "a mark in rows": ("PNG", save(stealthy("stealth_pngcomp", turned=True), "PNG")),
     "text behind the image": ("PNG", png() + b"parameters\0" + INFOTEXT.encode()),
 }
@@ -197,7 +213,9 @@ def test_a_signal_is_found(key: str, form: str, data: bytes) -> None:
 
 
 def test_every_signal_of_the_table_has_a_sample() -> None:
-    assert {key for key, _, _ in SAMPLES} == set(SIGNALS)
+    """Those of Content Credentials are in test_credentials.py, which signs files."""
+    unsigned = {key for key, signal in SIGNALS.items() if signal.kind == "metadata"}
+    assert {key for key, _, _ in SAMPLES} == unsigned | {"credentials_invalid", "credentials_remote"}
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
@@ -225,19 +243,42 @@ def test_what_a_generator_tells_is_shown_but_not_the_prompt() -> None:
             assert not {"castle", "1girl", "a cat"} & set(str(finding.to_evidence()).split())
 
 
+ENCODED = {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a\ncat"}}}
+PROMPTS = [
+    (png(parameters=INFOTEXT), "a castle, Steps: many"),
+    (
+        png(prompt=as_json({"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a\ncat"}}})),
+        "a\\ncat",
+    ),
+    (png(Software="NovelAI", Comment=NOVEL), "1girl"),
+    (png(parameters=SWARM), "x"),
+    (png(Description=f"a castle --v 6 Job ID: {UUID}"), "a castle --v 6"),
+    (png(Dream=DREAM), DREAM),
+    (png(invokeai_metadata=as_json({"positive_prompt": "a dog", "seed": 1})), "a dog"),
+    (png(fooocus_scheme="fooocus", parameters=as_json({"prompt": "a bird"})), "a bird"),
+    (with_xmp(says("Iptc4xmpExt:AIPromptInformation", "a fish"), "PNG"), "a fish"),
+    (png(parameters="\x1b[2J<b>\u202e" + "y" * 5000 + INFOTEXT[INFOTEXT.index("\n") :]), None),
+]
+
+
+@pytest.mark.parametrize(("data", "prompt"), PROMPTS, ids=range(len(PROMPTS)))
+def test_a_prompt_is_told_only_where_it_is_asked_for(data: bytes, prompt: str | None) -> None:
+    (quiet,), (open_,) = find_claims(data, "PNG"), find_claims(data, "PNG", prompts=True)
+    assert "prompt" not in quiet.details
+    told = open_.details["prompt"]
+    assert {**open_.details} == {**quiet.details, "prompt": told}
+    if prompt is None:
+        assert told.startswith("\\x1b[2J<b>\\u202e") and told.endswith("…") and len(told) < 330
+    else:
+        assert told == prompt
+
+
 def test_a_system_beside_a_composite_is_no_claim_that_all_is_ai() -> None:
     packet = xmp(
         "<Iptc4xmpExt:AISystemUsed>Paint 9</Iptc4xmpExt:AISystemUsed><Iptc4xmpExt:DigitalSourceType>"
         f"{SOURCE_TYPE}compositeWithTrainedAlgorithmicMedia</Iptc4xmpExt:DigitalSourceType>"
     )
     assert keys(find_claims(with_xmp(packet), "JPEG")) == ["iptc_composite"]
-
-
-def test_credentials_are_said_to_be_unchecked() -> None:
-    (finding,) = find_claims(with_credentials("JPEG"), "JPEG")
-    evidence = finding.to_evidence()
-    assert (evidence.kind, evidence.finding, evidence.strength) == ("credentials", "unclear", 0)
-    assert evidence.details["state"] == "not checked"
 
 
 def test_text_behind_the_pixels_is_read() -> None:

@@ -162,6 +162,32 @@ def test_directories_that_lead_back_end() -> None:
     assert quick(b"II*\0\x08\0\0\0" + struct.pack("<H", 900) + huge * 900, "TIFF") == []
 
 
+def test_pieces_of_xmp_and_of_iptc_share_the_bounds() -> None:
+    head = b"http://ns.adobe.com/xmp/extension/\0" + b"A1" * 16 + struct.pack(">II", 2**32 - 1, 7)
+    piece = struct.pack(">BBH", 0xFF, 0xE1, 65_000) + head + b"<a>" * 22_000
+    note = xmp(attributes='xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="' + "A1" * 16 + '"')
+    main_packet = segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + note)
+    cut = (piece[: 2 + 65_000]) * 300
+    assert quick(main_packet[:-2] + cut, "JPEG") == []
+    assert quick(main_packet[:2] + cut + main_packet[2:], "JPEG") == []
+    assert quick(segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0short"), "JPEG") == []
+    each = b"".join(
+        struct.pack(">BBH", 0xFF, 0xE1, 77) + head[:35] + b"%032d" % n + bytes(8) for n in range(19_000)
+    )
+    assert quick(main_packet[:2] + each + main_packet[2:], "JPEG") == []
+    empty = b"\x1c\2\x50\0\0" * 12_000
+    for resources in (
+        b"8BIM\4\4\0\0" + struct.pack(">I", len(empty)) + empty,
+        b"8BIM\4\4\0\0\xff\xff\xff\xff" + empty,
+        b"8BIM\4\4\xff",
+        b"8BIM\4\4\0\0\0\0\0\7\x1c\2\x6e\x80\4\xff\xff",
+        b"8BIM\0\0\0\0\0\0\0\0" * 5000,
+    ):
+        assert quick(segment(0xED, b"Photoshop 3.0\0" + resources), "JPEG") == []
+        behind = segment(0xFE, INFOTEXT.encode())
+        assert quick(segment(0xED, b"Photoshop 3.0\0" + resources, behind), "JPEG") == ["webui"]
+
+
 def test_boxes_that_name_all_the_file_many_times_share_one_bound() -> None:
     item = struct.pack(">HHH", 1, 0, 1)
     iloc = b"\0\0\0\0\x44\0" + struct.pack(">H", 60000) + (item + struct.pack(">II", 0, 2**31)) * 9000

@@ -33,8 +33,10 @@ class Blocks:
         self.exif: list[bytes] = []
         """TIFF structures, from their byte order on."""
         self.xmp: list[bytes] = []
-        self.credentials = False
-        """Whether a C2PA manifest store lies in the file."""
+        self.credits: list[str] = []
+        """Credit lines in IPTC-IIM."""
+        self.credentials = 0
+        """Bytes of the C2PA manifest store in the file, about; 0 if there is none."""
         self.samsung = ""
         """What Samsung's photo editor appended behind the JPEG."""
         self._bytes_left = TOTAL_LIMIT
@@ -62,6 +64,11 @@ class Blocks:
         while block.startswith(b"Exif\0\0"):
             block = block[6:]
         self.exif.append(block)
+
+    def add_credentials(self, data: bytes, start: int, end: int) -> None:
+        """Counts what lies at data[start:end] if it begins a C2PA manifest store."""
+        if C2PA_BOX in data[start : min(end, start + 64)]:
+            self.credentials += end - start
 
     def add_text(self, keyword: str, raw: bytes) -> None:
         self.texts.append((keyword, text_of(raw)))

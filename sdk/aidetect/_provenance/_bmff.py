@@ -13,7 +13,8 @@ def read_bmff(data: bytes, found: Blocks) -> None:
     """Boxes of ISO/IEC 14496-12; only the outermost, `meta` and what is directly in it are entered."""
     for kind, start, end in _boxes(data, 0, len(data), found):
         if kind == b"uuid" and data.startswith(_C2PA, start):
-            found.credentials |= b"manifest\0" in data[start + 16 : min(end, start + 48)]
+            if b"manifest\0" in data[start + 16 : min(end, start + 48)]:
+                found.credentials += end - start
         elif kind == b"meta":
             _read_meta(data, start + 4, end, found)
 

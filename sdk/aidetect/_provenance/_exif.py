@@ -7,11 +7,12 @@ tags. Two directories are entered, the first and the Exif one, each once: no loo
 import struct
 from dataclasses import dataclass
 
-from ._blocks import BLOCK_LIMIT, C2PA_BOX, Blocks, text_of
+from ._blocks import BLOCK_LIMIT, Blocks, text_of
+from ._iim import read_iim
 
 DESCRIPTION, MAKE, MODEL, SOFTWARE, ARTIST = 0x010E, 0x010F, 0x0110, 0x0131, 0x013B
 MAKER_NOTE, USER_COMMENT = 0x927C, 0x9286
-_XMP, _EXIF_DIRECTORY, _C2PA = 0x02BC, 0x8769, 0xCD41
+_XMP, _EXIF_DIRECTORY, _C2PA, _IIM = 0x02BC, 0x8769, 0xCD41, 0x83BB
 _WANTED = {DESCRIPTION, MAKE, MODEL, SOFTWARE, ARTIST, MAKER_NOTE, USER_COMMENT}
 _ENTRY_LIMIT = 1000
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4, 16: 8}
@@ -32,7 +33,7 @@ class _Form:
 
 
 def read_exif(data: bytes, found: Blocks, tags: dict[int, str]) -> None:
-    """Adds tag → text. XMP and C2PA that lie in the structure (TIFF files) go to `found`.
+    """Adds tag → text. XMP, IPTC-IIM and C2PA that lie in the structure (TIFF files) go to `found`.
 
     Broken entries are left out. Raises struct.error if the header is cut.
     """
@@ -56,7 +57,7 @@ def _read_directory(data: bytes, form: _Form, offset: int, found: Blocks, tags: 
             found.step()
             at = offset + count_size + entry_size * index
             tag, kind = struct.unpack_from(form.order + "HH", data, at)
-            if tag not in _WANTED and tag not in (_XMP, _EXIF_DIRECTORY, _C2PA):
+            if tag not in _WANTED and tag not in (_XMP, _EXIF_DIRECTORY, _C2PA, _IIM):
                 continue
             length = form.number(data, at + 4, field) * _SIZES.get(kind, 0)
             value = at + 4 + field
@@ -64,7 +65,9 @@ def _read_directory(data: bytes, form: _Form, offset: int, found: Blocks, tags: 
             if tag == _EXIF_DIRECTORY:
                 deeper = form.number(data, value, 4)
             elif tag == _C2PA:
-                found.credentials |= C2PA_BOX in data[start : start + min(length, 64)]
+                found.add_credentials(data, start, start + length)
+            elif tag == _IIM:
+                read_iim(found.cut(data, start, start + length), found)
             elif tag == _XMP:
                 found.xmp.append(found.cut(data, start, start + length))
             elif tag == MAKER_NOTE:

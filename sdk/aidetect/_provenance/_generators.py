@@ -4,6 +4,7 @@ A keyword alone is never enough where others might use it too: its content has t
 generator's form. All patterns run in time linear in the text.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -43,6 +44,17 @@ def _json_field(text: str, *names: str) -> str | None:
     return None
 
 
+def _json_text(text: str, name: str) -> str | None:
+    """The first string of this name in JSON that is longer than nothing, its escapes resolved."""
+    match = re.search(rf'"{name}"\s{{0,9}}:\s{{0,9}}"((?:[^"\\]|\\.){{1,2000}})', text)
+    if match is None:
+        return None
+    try:
+        return str(json.loads(f'"{match[1]}"'))
+    except ValueError:
+        return match[1]
+
+
 def webui(metadata: Metadata) -> Iterator[Finding]:
     if "fooocus_scheme" in metadata.texts:
         return
@@ -53,7 +65,10 @@ def webui(metadata: Metadata) -> Iterator[Finding]:
         tail = text[starts[-1] :]
         if all(name in tail for name in (" Sampler: ", " CFG scale: ", " Seed: ")):
             details = shown(
-                model=_field(tail, "Model"), sampler=_field(tail, "Sampler"), seed=_field(tail, "Seed")
+                model=_field(tail, "Model"),
+                sampler=_field(tail, "Sampler"),
+                seed=_field(tail, "Seed"),
+                prompt=text[: starts[-1]].partition("\nNegative prompt:")[0],
             )
             yield Finding(SIGNALS["webui"], "Stable Diffusion web UI", details)
             return
@@ -73,8 +88,17 @@ def comfyui(metadata: Metadata) -> Iterator[Finding]:
             model=_json_field(together, "ckpt_name", "unet_name"),
             sampler=_json_field(together, "sampler_name"),
             seed=_json_field(together, "seed", "noise_seed"),
+            prompt=_encoded_text(texts[0]),
         )
         yield Finding(SIGNALS["comfyui"], "ComfyUI", details)
+
+
+def _encoded_text(graph: str) -> str:
+    """What ComfyUI's nodes that encode prompts are given."""
+    nodes = [node for node in json_object(graph).values() if isinstance(node, dict)]
+    inputs = [n.get("inputs") for n in nodes if "TextEncode" in str(n.get("class_type"))]
+    typed = [given.get("text") for given in inputs if isinstance(given, dict)]
+    return " | ".join(text for text in typed if isinstance(text, str))
 
 
 def invokeai(metadata: Metadata) -> Iterator[Finding]:
@@ -84,14 +108,21 @@ def invokeai(metadata: Metadata) -> Iterator[Finding]:
             values = json_object(texts[keyword])
             model = values.get("model")
             name = model.get("name", model.get("model_name")) if isinstance(model, dict) else None
-            details = shown(model=name, sampler=values.get("scheduler"), seed=values.get("seed"))
+            details = shown(
+                model=name,
+                sampler=values.get("scheduler"),
+                seed=values.get("seed"),
+                prompt=values.get("positive_prompt"),
+            )
             yield Finding(SIGNALS["invokeai"], "InvokeAI", details)
             return
     old = texts.get("sd-metadata", "")
     dream = texts.get("Dream", "")
     told = old.lstrip()[:1] == "{" and '"image"' in old and '"model' in old
     if told or (re.search(r" -s ?\d", dream) and re.search(r" -S ?\d", dream)):
-        yield Finding(SIGNALS["invokeai"], "InvokeAI", shown(model=_json_field(old, "model_weights")))
+        prompt = dream or _json_text(old, "prompt")
+        details = shown(model=_json_field(old, "model_weights"), prompt=prompt)
+        yield Finding(SIGNALS["invokeai"], "InvokeAI", details)
 
 
 def novelai(metadata: Metadata) -> Iterator[Finding]:
@@ -101,12 +132,13 @@ def novelai(metadata: Metadata) -> Iterator[Finding]:
             model=metadata.texts.get("Source"),
             sampler=values.get("sampler"),
             seed=values.get("seed"),
+            prompt=values.get("prompt"),
         )
         yield Finding(SIGNALS["novelai"], "NovelAI", details)
 
 
 def stealth(metadata: Metadata) -> Iterator[Finding]:
-    marks = [note for note in metadata.notes if note.startswith("stealth_png")]
+    marks = [note for note in metadata.notes if note.startswith("stealth_")]
     if marks:
         yield Finding(SIGNALS["stealth"], "NovelAI or a web UI", shown(mark=marks[0]))
 
@@ -118,7 +150,10 @@ def fooocus(metadata: Metadata) -> Iterator[Finding]:
         text = metadata.texts.get("parameters", "") if in_png else _comment(metadata)
         values = json_object(text)
         details = shown(
-            model=values.get("base_model"), sampler=values.get("sampler"), seed=values.get("seed")
+            model=values.get("base_model"),
+            sampler=values.get("sampler"),
+            seed=values.get("seed"),
+            prompt=values.get("prompt"),
         )
         yield Finding(SIGNALS["fooocus"], "Fooocus", details)
 
@@ -131,14 +166,17 @@ def swarmui(metadata: Metadata) -> Iterator[Finding]:
                 model=parameters.get("model"),
                 sampler=parameters.get("sampler"),
                 seed=parameters.get("seed"),
+                prompt=parameters.get("prompt"),
             )
             yield Finding(SIGNALS["swarmui"], "SwarmUI", details)
             return
 
 
 def midjourney(metadata: Metadata) -> Iterator[Finding]:
-    if _JOB.search(metadata.texts.get("Description", "")):
-        yield Finding(SIGNALS["midjourney"], "Midjourney")
+    text = metadata.texts.get("Description", "")
+    job = _JOB.search(text)
+    if job:
+        yield Finding(SIGNALS["midjourney"], "Midjourney", shown(prompt=text[: job.start()]))
 
 
 def grok(metadata: Metadata) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
-"""Metadata of a GIF: comments and XMP in front of its first frame."""
+"""Metadata of a GIF: comments, XMP and C2PA in front of its first frame."""
 
 from ._blocks import Blocks
 
-_XMP = b"XMP DataXMP"
+_XMP, _C2PA = b"XMP DataXMP", b"C2PA_GIF\1\0\0"
 
 
 def read_gif(data: bytes, found: Blocks) -> None:
@@ -23,4 +23,6 @@ def read_gif(data: bytes, found: Blocks) -> None:
         elif label == 0xFF and data.startswith(_XMP, start + 1):
             # The packet lies there whole, not in blocks; its end makes block readers come out right.
             found.xmp.append(found.cut(data, start + 1 + len(_XMP), offset))
+        elif label == 0xFF and data.startswith(_C2PA, start + 1):
+            found.add_credentials(data, start + 1 + len(_C2PA), offset)
         offset += 1

@@ -36,7 +36,10 @@ class Metadata:
     """PNG keyword, or `comment`, → text; the first of each keyword."""
     exif: dict[int, str] = field(default_factory=dict)
     xmp: Properties = field(default_factory=dict)
-    credentials: bool = False
+    credits: tuple[str, ...] = ()
+    """Credit lines in IPTC-IIM."""
+    credentials: int = 0
+    """Bytes of the C2PA manifest store, 0 if there is none."""
     samsung: str = ""
     notes: tuple[str, ...] = ()
     """What decoding the pixels noted."""
@@ -56,6 +59,7 @@ def read_metadata(data: bytes, form: str) -> Metadata:
         _try(read_xmp, packet, metadata.xmp)
     for keyword, text in blocks.texts:
         metadata.texts.setdefault(keyword, text)
+    metadata.credits = tuple(blocks.credits)
     metadata.credentials, metadata.samsung = blocks.credentials, blocks.samsung
     return metadata
 

@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from ._blocks import C2PA_BOX, Blocks
+from ._blocks import Blocks
 
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _KEYWORD_LIMIT = 80
@@ -21,7 +21,7 @@ def read_png(data: bytes, found: Blocks) -> None:
         elif kind == b"eXIf":
             found.add_exif(found.cut(data, start, end))
         elif kind == b"caBX":
-            found.credentials |= C2PA_BOX in data[start : min(end, start + 64)]
+            found.add_credentials(data, start, end)
         elif kind == b"IEND":
             return
         offset = end + 4

@@ -2,7 +2,7 @@
 
 import struct
 
-from ._blocks import C2PA_BOX, Blocks
+from ._blocks import Blocks
 
 
 def read_webp(data: bytes, found: Blocks) -> None:
@@ -17,5 +17,5 @@ def read_webp(data: bytes, found: Blocks) -> None:
         elif kind == b"XMP ":
             found.xmp.append(found.cut(data, start, end))
         elif kind == b"C2PA":
-            found.credentials |= C2PA_BOX in data[start : min(end, start + 64)]
+            found.add_credentials(data, start, end)
         offset = end + (length & 1)

@@ -4,7 +4,8 @@ from ._finding import Signal
 
 _IPTC = "IPTC Photo Metadata Standard 2025.1; NewsCodes digitalsourcetype"
 _SEEN = "the program's habit, in no specification"
-_C2PA = "C2PA specification 2.1, appendix A"
+_C2PA = "C2PA specification 2.2"
+_CC = "Content Credentials (C2PA)"
 
 _TABLE = (
     Signal(
@@ -28,7 +29,7 @@ _TABLE = (
         "ai", 0.5, _IPTC,
     ),
     Signal(
-        "google_made", "Google", "XMP `photoshop:Credit` = `Made with Google AI`",
+        "google_made", "Google", "XMP `photoshop:Credit`, or IPTC-IIM 2:110, = `Made with Google AI`",
         "ai", 0.5, _SEEN,
     ),
     Signal(
@@ -58,7 +59,8 @@ _TABLE = (
     ),
     Signal(
         "stealth", "NovelAI, extensions of web UIs",
-        "lowest bits of the alpha channel begin with `stealth_pnginfo` or `stealth_pngcomp`",
+        "lowest bits of the alpha channel begin with `stealth_pnginfo` or `stealth_pngcomp`, of the"
+        " colours with `stealth_rgbinfo` or `stealth_rgbcomp`",
         "ai", 0.6, _SEEN,
     ),
     Signal(
@@ -101,14 +103,52 @@ _TABLE = (
         "real", 0.1, "EXIF 2.32 (CIPA DC-008)",
     ),
     Signal(
-        "credentials", "Content Credentials (C2PA)",
-        "PNG `caBX`; JPEG APP11; WebP `C2PA`; AVIF and HEIF box `uuid`; TIFF tag 0xCD41. Presence"
-        " only: neither signature nor statements are read",
+        "credentials_signed_ai", _CC,
+        "valid, trusted signer: the image was made (`c2pa.created`) by AI: `trainedAlgorithmicMedia`,"
+        " or is a version of such a one",
+        "ai", 0.95, _C2PA, "credentials", True,
+    ),
+    Signal(
+        "credentials_signed_edited", _CC,
+        "valid, trusted signer: another action, or an ingredient, is of AI, or the whole is"
+        " `compositeWithTrainedAlgorithmicMedia` or `compositeSynthetic`",
+        "edited", 0.9, _C2PA, "credentials", True,
+    ),
+    Signal(
+        "credentials_signed_camera", _CC,
+        "valid, trusted signer: made by a camera (`digitalCapture`, `computationalCapture`), from"
+        " nothing else",
+        "real", 0.6, _C2PA, "credentials", True,
+    ),
+    Signal(
+        "credentials_signed", _CC, "valid, trusted signer: no statement on AI",
+        "unclear", 0.0, _C2PA, "credentials", True,
+    ),
+    Signal(
+        "credentials_untrusted_ai", _CC, "whole, but the signer is not trusted: made by AI",
+        "ai", 0.6, _C2PA, "credentials",
+    ),
+    Signal(
+        "credentials_untrusted_edited", _CC, "the same: AI made a part",
+        "edited", 0.4, _C2PA, "credentials",
+    ),
+    Signal(
+        "credentials_untrusted", _CC, "the same: anything else, also a camera",
         "unclear", 0.0, _C2PA, "credentials",
     ),
     Signal(
-        "credentials_remote", "Content Credentials (C2PA)",
+        "credentials_invalid", _CC,
+        "broken: image or credentials changed after signing, cut, or of another file",
+        "unclear", 0.0, _C2PA, "credentials",
+    ),
+    Signal(
+        "credentials_remote", _CC,
         "XMP `dcterms:provenance`: they lie at an address, which is not asked",
+        "unclear", 0.0, _C2PA, "credentials",
+    ),
+    Signal(
+        "credentials", _CC,
+        "there, but not checked: the extra `credentials` is not installed, or they are too large",
         "unclear", 0.0, _C2PA, "credentials",
     ),
 )  # fmt: skip
@@ -119,7 +159,7 @@ _WORDS = {
     "ai": "AI made it",
     "edited": "AI made a part of it",
     "real": "a camera or a person made it",
-    "unclear": "nothing until it is checked",
+    "unclear": "nothing on AI",
 }
 
 

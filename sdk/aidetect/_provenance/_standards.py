@@ -16,7 +16,8 @@ _PROVENANCE = "{http://purl.org/dc/terms/}provenance"
 _TC260 = re.compile(r"\{https?://www\.tc260\.org\.cn/ns/AIGC/1\.0/?\}AIGC")
 _SOURCE_TYPE = re.compile(r"(?:https?://cv\.iptc\.org/newscodes/digitalsourcetype/)?(\w{1,60})/?")
 
-_COMPOSITE = {"compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"}
+TRAINED = "trainedAlgorithmicMedia"
+COMPOSITE = {"compositeWithTrainedAlgorithmicMedia", "compositeSynthetic"}
 _NOT_AI = {
     "digitalCapture", "computationalCapture", "compositeCapture", "negativeFilm", "positiveFilm",
     "print", "humanEdits", "minorHumanEdits", "digitalCreation", "digitalArt",
@@ -37,16 +38,22 @@ def json_object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def source_type_name(value: str) -> str | None:
+    """The last part of one of IPTC's digital source types, such as `trainedAlgorithmicMedia`."""
+    match = _SOURCE_TYPE.fullmatch(value.strip())
+    return match[1] if match else None
+
+
 def source_types(metadata: Metadata) -> set[str]:
-    """The last parts of IPTC's digital source types, such as `trainedAlgorithmicMedia`."""
+    """The names of the source types that XMP states."""
     values = metadata.xmp.get(_IPTC + "DigitalSourceType", ())
-    return {match[1] for value in values if (match := _SOURCE_TYPE.fullmatch(value.strip()))}
+    return {name for value in values if (name := source_type_name(value))}
 
 
 def iptc(metadata: Metadata) -> Iterator[Finding]:
     types = source_types(metadata)
-    composite = types & _COMPOSITE
-    if "trainedAlgorithmicMedia" in types:
+    composite = types & COMPOSITE
+    if TRAINED in types:
         yield Finding(SIGNALS["iptc_ai"])
     if composite:
         yield Finding(SIGNALS["iptc_composite"], None, shown(value=min(composite)))
@@ -61,14 +68,19 @@ def iptc(metadata: Metadata) -> Iterator[Finding]:
     # Beside a composite's type the properties name what made the part, which is told already.
     if said and not composite:
         system = said.get("AISystemUsed")
-        details = shown(version=said.get("AISystemVersionUsed"), properties=", ".join(said))
+        details = shown(
+            version=said.get("AISystemVersionUsed"),
+            properties=", ".join(said),
+            prompt=said.get("AIPromptInformation"),
+        )
         yield Finding(SIGNALS["iptc_ai_system"], shown(name=system).get("name"), details)
-    if "trainedAlgorithmicMedia" in types and metadata.xmp.get(_IPTC + "DigImageGUID"):
+    if TRAINED in types and metadata.xmp.get(_IPTC + "DigImageGUID"):
         yield Finding(SIGNALS["midjourney_xmp"], "Midjourney")
 
 
 def google(metadata: Metadata) -> Iterator[Finding]:
-    credits = {value.strip() for value in metadata.xmp.get(_PHOTOSHOP + "Credit", ())}
+    stated = (*metadata.xmp.get(_PHOTOSHOP + "Credit", ()), *metadata.credits)
+    credits = {value.strip("\0 \r\n") for value in stated}
     if "Made with Google AI" in credits:
         yield Finding(SIGNALS["google_made"], "Google AI")
     if "Edited with Google AI" in credits:
@@ -91,10 +103,8 @@ def china(metadata: Metadata) -> Iterator[Finding]:
             return
 
 
-def credentials(metadata: Metadata) -> Iterator[Finding]:
-    if metadata.credentials:
-        yield Finding(SIGNALS["credentials"], None, {"state": "not checked"})
-    elif metadata.xmp.get(_PROVENANCE):
+def credentials_elsewhere(metadata: Metadata) -> Iterator[Finding]:
+    if not metadata.credentials and metadata.xmp.get(_PROVENANCE):
         yield Finding(SIGNALS["credentials_remote"], None, {"state": "remote, not read"})
 
 
