@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import __version__
 from .._errors import AidetectError, MissingExtraError
-from . import _check, _models
+from . import _check, _claims, _explain, _models, _scan, _verify, _watch
 from ._parsing import Commands, Parser
 from ._show import problem
 from ._terminal import discard_output, interruptible, say, streams
@@ -27,7 +27,12 @@ BROKEN_PIPE = 141
 _DESCRIPTION = "Tells whether images were made by AI, how sure it is, and why."
 _BUILT_IN: dict[str, Callable[[Commands], None]] = {
     "check": _check.add_parser,
+    "claims": _claims.add_parser,
+    "explain": _explain.add_parser,
     "models": _models.add_parser,
+    "scan": _scan.add_parser,
+    "verify": _verify.add_parser,
+    "watch": _watch.add_parser,
 }
 
 

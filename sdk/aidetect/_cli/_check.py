@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from .._errors import ConfigurationError, InputError
 from .._verdict import Verdict
 from ._inputs import STANDARD_INPUT, expand
-from ._parsing import Commands, positive_int, seconds
+from ._options import add_detector_options, add_fail_on, open_detector
+from ._parsing import Commands
 from ._show import card, json_line, line, problem
 from ._terminal import Progress, painter, say, use_colour
 
@@ -30,7 +31,7 @@ _EXIT_STATUS = """\
 exit status:
   0    all inputs were checked
   1    some input could not be checked; the others were
-  2    wrong usage or configuration, or the model could not be loaded
+  2    wrong usage or configuration, no model could be loaded, or the server failed
   3    a label that --fail-on names was found (goes before 1)
   130  interrupted"""
 
@@ -50,49 +51,8 @@ def add_parser(commands: Commands) -> None:
     )
     add("-r", "--recursive", action="store_true", help="look into the subfolders of folders too")
     add("--json", action="store_true", help='one JSON object a line: a verdict, or {"error": …}')
-    add(
-        "--fail-on",
-        action="append",
-        choices=["ai", "uncertain"],
-        default=[],
-        help="exit with 3 if an image gets this label; may be given twice",
-    )
-    add(
-        "--views",
-        choices=["fast", "default", "thorough"],
-        default="default",
-        help="how much is looked at",
-    )
-    add("--model", metavar="NAME|PATH", help="another model than the one that comes with aidetect")
-    add("--backend", default="auto", metavar="NAME", help="auto (the default), onnx, openvino or torch")
-    add("--device", default="auto", metavar="NAME", help="auto (the default), cpu, cuda or cuda:1")
-    add(
-        "--threads", type=positive_int, metavar="N", help="CPU threads of the model (default: all cores)"
-    )
-    limits = parser.add_argument_group("limits")
-    add = limits.add_argument
-    add(
-        "--max-bytes",
-        type=positive_int,
-        metavar="N",
-        default=20_000_000,
-        help="largest file or download (default: %(default)s)",
-    )
-    add(
-        "--max-pixels",
-        type=positive_int,
-        metavar="N",
-        default=50_000_000,
-        help="largest image (default: %(default)s)",
-    )
-    add(
-        "--timeout",
-        type=seconds,
-        metavar="SECONDS",
-        default=20.0,
-        help="for one download as a whole (default: %(default)s)",
-    )
-    add("--allow-private", action="store_true", help="also fetch from this machine and local networks")
+    add_fail_on(parser)
+    add_detector_options(parser)
 
 
 def run(options: Namespace) -> int:
@@ -107,20 +67,8 @@ def run(options: Namespace) -> int:
             "`-` reads an image from standard input, which has none here. "
             "Give it one: aidetect check - < photo.jpg"
         )
-    from .._detector import Detector  # not at the top: this loads numpy, Pillow and more
-
     inputs = expand(options.inputs, recursive=options.recursive)
-    detector = Detector(
-        options.model,
-        backend=options.backend,
-        device=options.device,
-        views=options.views,
-        threads=options.threads,
-        max_bytes=options.max_bytes,
-        max_pixels=options.max_pixels,
-        timeout=options.timeout,
-        allow_private=options.allow_private,
-    )
+    detector = open_detector(options)
     with closing(_answers(detector, inputs, options.max_bytes)) as answers:
         return report(answers, len(inputs), as_json=options.json, fail_on=options.fail_on)
 

@@ -23,13 +23,13 @@ def expand(arguments: Iterable[str], *, recursive: bool) -> list[str | InputErro
     inputs: list[str | InputError] = []
     for argument in arguments:
         if not is_url(argument) and argument != STANDARD_INPUT and os.path.isdir(argument):
-            inputs += _images_in(argument, recursive)
+            inputs += images_in(argument, recursive)
         else:
             inputs.append(argument)
     return inputs
 
 
-def _images_in(folder: str, recursive: bool) -> Iterator[str | InputError]:
+def images_in(folder: str, recursive: bool) -> Iterator[str | InputError]:
     errors: list[OSError] = []
     found = False
     subfolders = False

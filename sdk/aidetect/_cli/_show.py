@@ -16,6 +16,7 @@ Paint = Callable[[str, Colour], str]
 
 _SHORT_WORDS = {"ai": "AI", "real": "not AI", "uncertain": "uncertain"}
 _COLOURS: dict[str, Colour] = {"ai": "red", "real": "green", "uncertain": "yellow"}
+_DECIDED = {"metadata": "the file says so", "credentials": "signed to be so"}
 _MESSAGE_LIMIT = 5000
 
 
@@ -42,8 +43,8 @@ def line(verdict: Verdict, paint: Paint) -> str:
     """One of many images: aligned, the name last, since names are of any length."""
     word = paint(f"{_SHORT_WORDS[verdict.label]:<9}", _COLOURS[verdict.label])
     notes = [verdict.uncertain_because.replace("_", " ")] if verdict.uncertain_because else []
-    if verdict.label == "ai" and verdict.decided_by == "metadata":
-        notes.append("the file says so")
+    if verdict.label == "ai" and verdict.decided_by in _DECIDED:
+        notes.append(_DECIDED[verdict.decided_by])
     if verdict.image.frames > 1:
         notes.append(f"first of {verdict.image.frames} frames")
     more = paint(f"  ({', '.join(notes)})", "dim") if notes else ""

@@ -106,8 +106,15 @@ class Progress:
     """One line such as `12/300  41.0/s  ETA 7 s`, rewritten in place; nothing where `stream` is no
     terminal. `clear` takes it away before other output is written, `step` counts and draws."""
 
-    def __init__(self, total: int, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        total: int,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        what: str = "",
+    ) -> None:
         self._total, self._stream, self._clock = total, stream, clock
+        self._what = f"{what}  " if what else ""
         self._on = total > 1 and stream.isatty()
         self._started = self._drawn_at = clock()
         self._done = self._width = 0
@@ -119,6 +126,10 @@ class Progress:
         if self._on and (now - self._drawn_at >= _REDRAW_SECONDS or self._width):
             self._draw(now)
 
+    def skip(self) -> None:
+        """One of the total needs no work: it does not count, so that the rate stays true."""
+        self._total -= 1
+
     def clear(self) -> None:
         """Leaves an empty line and the cursor at its start."""
         if self._width:
@@ -127,8 +138,8 @@ class Progress:
 
     def _draw(self, now: float) -> None:
         rate = self._done / max(now - self._started, 1e-9)
-        left = (self._total - self._done) / rate
-        text = f"{self._done}/{self._total}  {rate:.1f}/s  ETA {duration(left)}"
+        left = max(0, self._total - self._done) / rate
+        text = f"{self._what}{self._done}/{self._total}  {rate:.1f}/s  ETA {duration(left)}"
         self._write("\r" + text.ljust(self._width))
         self._width, self._drawn_at = len(text), now
 
