@@ -1,0 +1,257 @@
+"""Workers on a real Redis: against RQ's own, against the bare model, and what a cached answer costs.
+
+Ratios are of runs that alternate in one process; Redis and origin are processes beside it. `--full` runs
+longer and waits behind a bulk of 10,000 instead of 1,000.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import secrets
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from _worker_parts import SECRET, RoundTrips, encoded, origin, photograph, stock_job
+from redis import Redis
+from redis_server import RedisServer
+from rq import Queue, SimpleWorker
+from stub import FLEET, StubWorker
+
+from aidetect import Detector
+from aidetect._engine import Engine
+from aidetect._protocol import CheckRequest
+from aidetect_worker import BatchWorker, Broker
+from aidetect_worker._settings import QueueSettings
+
+Figures = dict[str, tuple[float, float, bool]]
+
+
+class Bench:
+    """One Redis, a broker, and workers that run in this process until the queue is empty."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        os.environ.update(
+            AIDETECT_REDIS_URL=url,
+            AIDETECT_SECRET=SECRET,
+            AIDETECT_ALLOW_PRIVATE="1",
+            AIDETECT_HOST_CONNECTIONS="128",
+            AIDETECT_FETCH_THREADS="128",
+        )
+        self.redis = Redis.from_url(url)
+        self.stub = self.broker(FLEET)
+        self.trips = RoundTrips()
+
+    def broker(self, fleet: str) -> Broker:
+        return Broker(QueueSettings(redis_url=self.url, secret=SECRET, max_queue=10**6), fleet=fleet)
+
+    def ask(self, broker: Broker, urls: list[str], **options: str) -> list[str]:
+        requests = [CheckRequest.for_url(url, broker.fleet, priority="bulk") for url in urls]
+        return [job or "" for job in broker.submit_many([(request, "bench") for request in requests])]
+
+    def upload(self, count: int) -> None:
+        for _ in range(count):
+            data = secrets.token_bytes(300)
+            sha256 = hashlib.sha256(data).hexdigest()
+            key = self.stub.store_upload(data, sha256)
+            self.stub.submit(CheckRequest.for_upload(sha256, FLEET, key, priority="bulk"), "bench")
+
+    def run(self, worker: type[BatchWorker], jobs: int) -> tuple[float, float]:
+        """Jobs per second and round trips per job, until the queue is empty."""
+        connection = Redis.from_url(self.url)
+        instance = worker(["checks"], connection=connection)
+        before, started = self.trips.count, time.perf_counter()
+        instance.work(burst=True, logging_level="WARNING")
+        seconds = time.perf_counter() - started
+        assert instance.successful_job_count == jobs, (instance.successful_job_count, jobs)
+        return jobs / seconds, (self.trips.count - before) / jobs
+
+    def run_stock(self, arguments: list[tuple[str, ...]]) -> float:
+        """Jobs per second of RQ's own worker that runs them in process."""
+        queue = Queue("stock", connection=self.redis)
+        for each in arguments:
+            queue.enqueue(stock_job, *each)
+        worker = Quiet([queue], connection=Redis.from_url(self.url))
+        started = time.perf_counter()
+        worker.work(burst=True, logging_level="WARNING")
+        return len(arguments) / (time.perf_counter() - started)
+
+
+class Deaf:
+    """Without RQ's commands over Redis, whose thread takes a second to end."""
+
+    def subscribe(self) -> None:
+        pass
+
+
+class Quiet(Deaf, SimpleWorker):
+    pass
+
+
+class Stub(Deaf, StubWorker):
+    pass
+
+
+def batches_of(size: int) -> None:
+    os.environ.update(AIDETECT_MAX_BATCH=str(size), AIDETECT_MAX_IN_FLIGHT="128")
+
+
+def against_stock(bench: Bench, rounds: int, jobs: int) -> Figures:
+    """A model of 5 ms a batch, without fetching and with an origin that takes 50 ms."""
+    batches_of(32)
+    plain, fetched, trips, fetch_trips, rates = [], [], [], [], []
+    with origin(0.05, rounds * jobs) as address:
+        for turn in range(rounds):
+            bench.upload(jobs)
+            rate, each = bench.run(Stub, jobs)
+            rates.append(rate)
+            trips.append(each)
+            plain.append(rate / bench.run_stock([()] * 150))
+            bench.ask(bench.stub, [f"{address}/{turn * jobs + n}.jpg" for n in range(jobs)])
+            rate, each = bench.run(Stub, jobs)
+            fetch_trips.append(each)
+            fetched.append(rate / bench.run_stock([(f"{address}/{n}.jpg",) for n in range(25)]))
+    return {
+        **at_least("stub_jobs_per_second", statistics.median(rates), 0),
+        **at_least("over_simple_worker", statistics.median(plain), 10),
+        **at_least("over_simple_worker_with_50_ms_fetch", statistics.median(fetched), 12),
+        **at_most("round_trips_per_job", statistics.median(trips), 0.8),
+        **at_most("round_trips_per_job_with_fetch", statistics.median(fetch_trips), 0.8),
+    }
+
+
+def against_model(bench: Bench, rounds: int, images: int) -> Figures:
+    """The shipped model, URLs in and answers out, over `check_many` of the same bytes in memory."""
+    os.environ.update(AIDETECT_MAX_BATCH="0", AIDETECT_MAX_IN_FLIGHT="0")
+    engine, detector = Engine(), Detector()
+    broker = bench.broker(engine.fingerprint)
+
+    class Real(Deaf, BatchWorker):
+        def load_engine(self) -> Engine:
+            return engine
+
+    photo = encoded(photograph(640, 480, 0), "JPEG")
+    ratios, rates = [], []
+    with origin(0.0, rounds * images, "photos") as address:
+        for turn in range(rounds):
+            bench.ask(broker, [f"{address}/{turn * images + n}.jpg" for n in range(images)])
+            rate, _ = bench.run(Real, images)
+            started = time.perf_counter()
+            for _ in detector.check_many([photo + str(n).encode() for n in range(images)]):
+                pass
+            ratios.append(rate * (time.perf_counter() - started) / images)
+            rates.append(rate)
+    broker.close()
+    return {
+        **at_least("images_per_second", statistics.median(rates), 0),
+        **at_least("over_check_many", statistics.median(ratios), 0.9),
+    }
+
+
+def caches(bench: Bench) -> Figures:
+    """What the engine did for 200 asked again, and for a hundred askers at once of one URL."""
+    batches_of(32)
+    with tempfile.NamedTemporaryFile() as notes, origin(0.0, 201) as address:
+        os.environ["AIDETECT_TEST_NOTES"] = notes.name
+        urls = [f"{address}/{n}.jpg" for n in range(200)]
+        for _ in range(2):
+            bench.ask(bench.stub, urls)
+            bench.run(Stub, 200)
+        decoded = Path(notes.name).read_text().count("decode")
+        request = CheckRequest.for_url(f"{address}/200.jpg", FLEET)
+        jobs = {bench.stub.submit(request, f"asker {n}") for n in range(100)}
+        bench.run(Stub, 1)
+        answers = {str(bench.stub.state(job).outcome) for job in jobs}
+        lines = Path(notes.name).read_text().split("\n")
+        del os.environ["AIDETECT_TEST_NOTES"]
+    return {
+        **at_most("decodes_of_200_asked_again", decoded - 200, 0),
+        **at_most("jobs_of_100_askers", len(jobs), 1),
+        **at_most("decodes_for_100_askers", sum("decode" in line for line in lines) - decoded, 1),
+        **at_most("different_answers_for_100_askers", len(answers), 1),
+    }
+
+
+def interactive(bench: Bench, bulk: int, asked: int) -> Figures:
+    """The longest that an interactive check waits behind a bulk, with the shipped model."""
+    broker = Broker(QueueSettings(redis_url=bench.url, secret=SECRET, max_queue=10**6))
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AIDETECT_MAX")}
+    command = [
+        sys.executable,
+        "-m",
+        "rq.cli",
+        "worker",
+        "-w",
+        "aidetect_worker.BatchWorker",
+        "-q",
+        "checks",
+    ]
+    environment["RQ_REDIS_URL"] = bench.url
+    worker = subprocess.Popen(command, env=environment)
+    waits = []
+    try:
+        with origin(0.05, bulk + asked, "photos") as address:
+            while not broker.workers():
+                time.sleep(0.05)
+            bench.ask(broker, [f"{address}/{n}.jpg" for n in range(bulk)])
+            time.sleep(2)
+            began, queued = time.perf_counter(), broker.queue_length()
+            for number in range(bulk, bulk + asked):
+                request = CheckRequest.for_url(f"{address}/{number}.jpg", broker.fleet)
+                started = time.perf_counter()
+                state = broker.wait(broker.submit(request, "person"), 30)
+                waits.append(time.perf_counter() - started)
+                assert state.state == "done", state
+            left = broker.queue_length()
+            assert left > bulk // 2
+            batch = 4 * (time.perf_counter() - began) / (queued - left + asked)
+    finally:
+        worker.kill()
+        worker.wait()
+        broker.close()
+        bench.redis.flushall()
+    return {
+        **at_most("interactive_seconds_median", statistics.median(waits), 2),
+        **at_most("interactive_median_over_a_batch_of_4", statistics.median(waits) / batch, 2),
+        **at_most(f"interactive_seconds_longest_behind_{bulk}", max(waits), 2),
+    }
+
+
+def at_most(name: str, value: float, target: float) -> Figures:
+    return {name: (round(value, 3), target, value <= target)}
+
+
+def at_least(name: str, value: float, target: float) -> Figures:
+    return {name: (round(value, 3), target, value >= target)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--full", action="store_true")
+    full = parser.parse_args().full
+    logging.getLogger("aidetect.worker").setLevel(logging.WARNING)
+    parts: list[Callable[[Bench], Figures]] = [
+        lambda bench: against_stock(bench, 5 if full else 2, 2000 if full else 1000),
+        lambda bench: against_model(bench, 5 if full else 2, 100 if full else 24),
+        caches,
+        lambda bench: interactive(bench, 10_000 if full else 1000, 30 if full else 4),
+    ]
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory() as folder, RedisServer(Path(folder)) as server:
+        bench = Bench(server.url)
+        for part in parts:
+            figures |= part(bench)
+            bench.redis.flushall()
+    keys = ("value", "target", "met")
+    print(json.dumps({name: dict(zip(keys, row, strict=True)) for name, row in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
