@@ -1,11 +1,17 @@
 """What all tests share: a clean environment, a photograph of their own, the folder of images."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+
+if TYPE_CHECKING:
+    from .end_to_end.stack import Stack
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +58,32 @@ def data() -> Path:
     if not folder or not Path(folder, "devtest", "manifest.csv").is_file():
         pytest.skip("AIDETECT_DATA names no folder with devtest/manifest.csv")
     return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Stack"]:
+    """Redis, worker with the shipped model, and server, for all tests; URLs may name loopback hosts.
+    What its `--open` opens is written to `opened` in its folder."""
+    if os.name == "nt":
+        pytest.skip("`aidetect up` does not run on Windows")
+    from .end_to_end.stack import Stack
+
+    folder = tmp_path_factory.mktemp("up")
+    opener = folder / "browser"
+    opener.write_text(f'#!/bin/sh\nprintf %s "$1" > {folder}/new && mv {folder}/new {folder}/opened\n')
+    opener.chmod(0o700)
+    environ = {"AIDETECT_ALLOW_PRIVATE": "1", "BROWSER": f"{opener} %s"}
+    with Stack(folder, environ, "--open") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def chromium_program() -> Iterator[tuple[Any, str]]:
+    """Playwright, which a process can start but once, and the Chromium that it is to drive."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if program is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with sync_api.sync_playwright() as playwright:
+        yield playwright, program

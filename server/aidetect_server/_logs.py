@@ -1,0 +1,100 @@
+"""One JSON object a line on stderr. No image, no query of any address, no credentials.
+
+What could hold one of these passes through `scrubbed`, which takes out everything behind a question
+mark in a URL, whatever looks like a key, and characters that would steer a terminal.
+"""
+
+import json
+import logging
+import re
+import secrets
+import sys
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from flask import Flask, Response, g, request
+
+from aidetect._text import printable
+
+_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#'\"]*)[?#][^\s'\"]*")
+_PASSWORD = re.compile(r"(://)[^\s/@'\"]*@")
+_KEY = re.compile(r"(?i)(bearer\s+)?[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{40,}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
+_log = logging.getLogger("aidetect_server.access")
+
+
+def scrubbed(text: str, limit: int = 2000) -> str:
+    """`text` without queries, passwords and keys, on one line."""
+    text = _PASSWORD.sub(r"\1…@", _QUERY.sub(r"\1?…", text[: 4 * limit]))
+    return printable(_KEY.sub("…", text), limit)
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": scrubbed(record.getMessage()),
+            **getattr(record, "fields", {}),
+        }
+        if g and (request_id := g.get("request_id")):
+            line.setdefault("request", request_id)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = scrubbed(repr(record.exc_info[1]), 500)
+            frames = traceback.extract_tb(record.exc_info[2])[-12:]
+            line["trace"] = [f"{f.filename}:{f.lineno} {f.name}" for f in frames]
+        return json.dumps(line, ensure_ascii=False)
+
+
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what `sys.stderr` is at the time, which a process manager or a test may replace."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _stream: TextIO) -> None:
+        pass
+
+
+def init_logs(app: Flask, level: str) -> None:
+    """Structured logs for the packages of aidetect, a line a request, and a request id on each answer.
+
+    The id is the client's own (`X-Request-Id`) where it is harmless, so that a proxy's log and this
+    one can be laid beside each other.
+    """
+    logger = logging.getLogger("aidetect_server")
+    logger.setLevel(level.upper())
+    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
+        handler = _Stderr()
+        handler.setFormatter(JsonFormatter())
+        logger.addHandler(handler)
+        logger.propagate = False
+
+    @app.before_request
+    def begin() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        if _log.isEnabledFor(logging.INFO):
+            key = getattr(g.get("key"), "id", None)
+            fields = {
+                "method": request.method if request.method.isalpha() else "?",
+                "path": scrubbed(request.path, 200),
+                "status": response.status_code,
+                "ms": round(1000 * (time.perf_counter() - g.started), 1),
+                **({"key": key} if key else {}),
+            }
+            _log.info("request", extra={"fields": fields})
+        return response
