@@ -1,0 +1,119 @@
+// Shows the cards of this tab's checks, above whatever the page has open, and hands on what is clicked.
+//
+// A classic script for the top frame, loaded after the card's; the checks themselves run in the background.
+"use strict";
+
+globalThis.aidetectPlace ??= (() => {
+  const TICK_MS = 15_000;
+  /** @type {Map<string, {card: any, over: boolean}>} */
+  const cards = new Map();
+  /** @type {HTMLElement | null} */
+  let shelf = null;
+  let timer = 0;
+
+  /** @param {any} message @returns {Promise<any>} */
+  async function tell(message) {
+    try {
+      return await chrome.runtime.sendMessage(message);
+    } catch {
+      return { problem: { code: "extension_gone" } }; // it was updated or removed while the page stayed
+    }
+  }
+
+  /** A place in the top layer; inside the page's own dialog where one is open, as all else is inert then. */
+  function stage() {
+    const dialogs = [...document.querySelectorAll("dialog")].filter((one) => one.matches(":modal"));
+    const parent = document.fullscreenElement ?? dialogs.at(-1) ?? document.documentElement;
+    if (!shelf) {
+      shelf = document.createElement("div");
+      shelf.setAttribute("popover", "manual");
+      const looks = {
+        all: "initial", display: "flex", "flex-direction": "column", gap: "12px", position: "fixed", inset: "16px 16px auto auto",
+        width: "min(440px, calc(100vw - 32px))", "max-height": "calc(100vh - 32px)", overflow: "auto", padding: "0", margin: "0",
+        border: "0", background: "none", "z-index": "2147483647", direction: getComputedStyle(document.documentElement).direction,
+        "border-radius": "14px", filter: "drop-shadow(0 6px 24px rgb(0 0 0 / .28))",
+      };
+      for (const [name, value] of Object.entries(looks)) shelf.style.setProperty(name, value, "important");
+    }
+    if (shelf.parentNode !== parent) parent.append(shelf);
+    try {
+      if (!shelf.matches(":popover-open")) shelf.showPopover();
+    } catch {
+      // A document that allows no popover still shows it, below its own top layer.
+    }
+    return shelf;
+  }
+
+  /** @param {any} message */
+  function show({ job, view, words, src }) {
+    let held = cards.get(job);
+    if (!held) {
+      const t = globalThis.aidetectCardText.translator(words.messages, words.lang);
+      held = { card: globalThis.aidetectCard.create({ t, actions: actionsFor(job, view), mode: "closed" }), over: false };
+      cards.set(job, held);
+      stage().prepend(held.card.host);
+    }
+    held.over = view.state === "done" || view.state === "failed";
+    const heatmap = view.heatmap ? async () => blobOf(view.heatmap) : null;
+    const picture = view.picture ?? (view.got?.kind === "url" && /^https?:/.test(src) ? src : null);
+    stage();
+    held.card.show({ ...view, heatmap, picture });
+    tick();
+  }
+
+  /** @param {string} job @param {any} view */
+  function actionsFor(job, view) {
+    const act = (/** @type {string} */ action) => () => tell({ type: "action", job, action });
+    const close = () => {
+      if (!cards.get(job)?.over) tell({ type: "action", job, action: "cancel" });
+      drop(job);
+    };
+    return {
+      close, cancel: close, retry: act("retry"), recheck: act("recheck"), connect: act("connect"), choose: act("choose"),
+      open: act("open"), allow: act("allow"), screenshot: act("screenshot"), canAttach: view.attachable === true,
+      report: async (/** @type {any} */ report) => {
+        const answer = await tell({ type: "action", job, action: "report", report });
+        if (answer?.problem) throw answer.problem;
+      },
+    };
+  }
+
+  /** @param {string} job */
+  function drop(job) {
+    cards.get(job)?.card.remove();
+    cards.delete(job);
+    if (!cards.size) {
+      shelf?.remove();
+      shelf = null;
+    }
+  }
+
+  /** While a check runs, wakes the background from time to time: browsers end it when it looks idle. */
+  function tick() {
+    clearTimeout(timer);
+    if ([...cards.values()].some((one) => !one.over)) {
+      timer = window.setTimeout(async () => {
+        await tell({ type: "tick" });
+        tick();
+      }, TICK_MS);
+    }
+  }
+
+  /** A page's policy may forbid fetching a data: address, so it is read by hand. @param {string} address */
+  function blobOf(address) {
+    const [head, body] = address.split(",", 2);
+    const bytes = Uint8Array.from(atob(body), (one) => one.charCodeAt(0));
+    return new Blob([bytes], { type: /data:([^;]*)/.exec(head)?.[1] });
+  }
+
+  chrome.runtime.onMessage.addListener((message) => {
+    if (message?.type === "view") show(message);
+    if (message?.type === "hide") for (const host of shelf ? [shelf] : []) host.style.setProperty("visibility", message.hidden ? "hidden" : "visible", "important");
+  });
+  document.addEventListener("keydown", (event) => {
+    const last = [...cards.entries()].at(-1);
+    if (event.key === "Escape" && !event.defaultPrevented && last?.[1].over) drop(last[0]);
+  });
+  return { shown: () => cards.size };
+})();
+void 0;

@@ -1,0 +1,27 @@
+// Asks for one site, from a page where the browser lets an extension ask.
+
+import { hostOf } from "../lib/bytes.js";
+import { load } from "../lib/jobs.js";
+import { $, begin } from "../lib/page.js";
+
+const id = new URLSearchParams(location.search).get("job") ?? "";
+const [t, job] = await Promise.all([begin(), load(id)]);
+const host = hostOf(job?.src ?? "");
+
+$("why").textContent = t("ext_allow_why", { host });
+$("allow").textContent = t("ext_allow", { host });
+$("allow").addEventListener("click", () => {
+  // The first call in the handler: after any await the browser no longer sees the click.
+  chrome.permissions.request({ origins: [`${new URL(job?.src ?? "").origin}/*`] }).then((given) => {
+    if (given) go("granted");
+    else $("told").textContent = t("ext_allow_refused");
+  }, (error) => { $("told").textContent = String(error); });
+});
+$("shot").addEventListener("click", () => go("screenshot"));
+
+/** @param {string} action */
+async function go(action) {
+  const back = job ? await chrome.tabs.update(job.tab, { active: true }).catch(() => null) : null;
+  chrome.runtime.sendMessage({ type: "action", job: id, action });
+  if (back) window.close();
+}
