@@ -12,7 +12,8 @@ from aidetect._image import decode
 from aidetect._model import SEResNet50
 from aidetect._views import extract_views
 from aidetect_training.data import Item
-from aidetect_training.scoring import TIERS, laundered, score
+from aidetect_training.scoring import score
+from aidetect_training.variants import TIERS, laundered
 
 from .conftest import picture
 

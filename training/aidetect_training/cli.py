@@ -1,4 +1,4 @@
-"""`aidetect-train`: prepare, train, export, calibrate, evaluate. TRAINING.md shows them in order."""
+"""`aidetect-train`: inspect, prepare, train, export, calibrate, evaluate, as TRAINING.md orders them."""
 
 import argparse
 import sys
@@ -35,6 +35,15 @@ def _parser() -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
         sub.set_defaults(run=run)
         return sub
+
+    sub = command(
+        "inspect",
+        _inspect,
+        "tell a data set's sizes, formats, colours and duplicates by class, in figures",
+    )
+    sub.add_argument("data", type=Path, help="folder of images; any layout that TRAINING.md names")
+    sub.add_argument("--out", type=Path, required=True, help="folder for inspect.json and pictures")
+    sub.add_argument("--workers", type=int, default=2)
 
     sub = command(
         "prepare", _prepare, "cut training tiles from a folder of originals with a manifest.csv"
@@ -87,12 +96,37 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--tiers", default="clean,web,hard")
     sub.add_argument("--views", default="default")
     sub.add_argument("--backend", default="auto")
+    sub.add_argument(
+        "--sheets",
+        type=lambda text: text.split(","),
+        default=[],
+        help="robustness (single changes to the images), adversarial (FGSM and PGD), or both",
+    )
 
     sub = command(
         "ship", _ship, "make an exported and calibrated model the one that the package carries"
     )
     sub.add_argument("model", type=Path)
     return parser
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from .inspect import inspect
+    from .layouts import read_dataset
+
+    found = inspect(read_dataset(arguments.data), arguments.out, arguments.workers)
+    for name, figures in found["classes"].items():
+        formats = ", ".join(f"{count:,} {form}" for form, count in figures["formats"].items())
+        print(
+            f"{name}: {figures['images']:,} images of {len(figures['origins']):,} origins, {formats};"
+            f" median {figures['width']['median']:.0f}×{figures['height']['median']:.0f} pixels"
+        )
+    twins = found["near_duplicates"]
+    print(
+        f"{twins['pairs']:,} near-duplicate pairs, {twins['across_origins']:,} across origins,"
+        f" {twins['across_classes']:,} across classes; {len(found['unreadable']):,} unreadable."
+        f" Pictures in {arguments.out}"
+    )
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
@@ -168,36 +202,48 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from aidetect._calibration import Calibration
-    from aidetect._weights import load_package
-
+    from . import adversarial, robustness
     from .data import split
     from .evaluate import evaluate, head_table, write
     from .layouts import read_dataset
+    from .measured import of_checkpoint, of_package
     from .recipe import load_recipe
-    from .scoring import AS_TRAINED, score_checkpoint, score_package
+    from .variants import SHEET
 
     if (arguments.checkpoint or arguments.validation) and not arguments.recipe:
         raise ConfigurationError("--checkpoint and --validation need --recipe as well")
-    tiers = arguments.tiers.split(",")
+    if unknown := set(arguments.sheets) - {"robustness", "adversarial"}:
+        raise ConfigurationError(
+            f"no sheet {', '.join(sorted(unknown))}: robustness and adversarial are"
+        )
     items = read_dataset(arguments.data)
     if arguments.validation:
         _, items = split(items, load_recipe(arguments.recipe).data)
     if arguments.checkpoint:
         recipe = load_recipe(arguments.recipe)
-        scores = score_checkpoint(arguments.checkpoint, recipe, items, tiers, arguments.views)
-        result = evaluate(scores, AS_TRAINED)
-        result["model"] = {"name": recipe.name, "checkpoint": arguments.checkpoint.name}
+        measured = of_checkpoint(arguments.checkpoint, recipe, arguments.views)
     else:
-        package = load_package(arguments.model)
-        scores = score_package(package, items, tiers, arguments.backend, arguments.views)
-        result = evaluate(scores, Calibration.from_dict(package.manifest.calibration))
-        result["model"] = {"name": package.manifest.name, "version": package.manifest.version}
+        measured = of_package(arguments.model, arguments.backend, arguments.views)
+    scores = measured.score(items, arguments.tiers.split(","))
+    result = evaluate(scores, measured.calibration) | {"model": measured.about}
     write(result, arguments.out)
     print(head_table(result))
+    if "robustness" in arguments.sheets:
+        scores = measured.score(items, [robustness.UNCHANGED, *SHEET])
+        sheet = robustness.robustness(scores, measured.calibration)
+        robustness.write(sheet, arguments.out)
+        print(f"\n{robustness.table(sheet)}")
+    if "adversarial" in arguments.sheets:
+        attacked = adversarial.attacked(measured.network(), items, measured.size, measured.view)
+        adversarial.write(attacked, arguments.out)
+        print(f"\n{adversarial.table(attacked)}")
 
 
 def _ship(arguments: argparse.Namespace) -> None:
     from .export import ship
 
     print(f"shipped {ship(arguments.model)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -39,7 +39,7 @@ def evaluate(scores: Sequence[Score], calibration: Calibration) -> dict[str, Any
     probabilities = np.array(
         [calibration.probability(np.asarray(s.margins, np.float32)) for s in scores]
     )
-    labels = [_label(score, p, calibration) for score, p in zip(scores, probabilities, strict=True)]
+    labels = [called(score, p, calibration) for score, p in zip(scores, probabilities, strict=True)]
     tiers = list(dict.fromkeys(score.tier for score in scores))
     result: dict[str, Any] = {"tiers": {}}
     for tier in tiers:
@@ -51,15 +51,16 @@ def evaluate(scores: Sequence[Score], calibration: Calibration) -> dict[str, Any
     return result
 
 
-def _label(score: Score, probability: float, calibration: Calibration) -> str:
+def called(score: Score, probability: float, calibration: Calibration) -> str:
+    """The label that the SDK's rules give to an image with this P(AI)."""
     views = calibration.view_probabilities(np.asarray(score.margins, np.float32))
     return decide(calibration, probability, views, min(score.width, score.height), score.flatness)[0]
 
 
-def _tier(scores: list[Score], probabilities: np.ndarray, called: list[str]) -> dict[str, Any]:
+def _tier(scores: list[Score], probabilities: np.ndarray, labels: list[str]) -> dict[str, Any]:
     truth = np.array([score.item.label for score in scores])
     origins = [score.item.origin for score in scores]
-    answers = np.array(called)
+    answers = np.array(labels)
     figures: dict[str, Any] = dict(summary(truth, probabilities))
     answered = answers != "uncertain"
     right = np.where(truth == 1, answers == "ai", answers == "real")

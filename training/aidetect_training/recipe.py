@@ -121,7 +121,9 @@ class TrainRecipe:
     """AdamW under one cosine over all phases, `smooth` or in `steps` at each evaluation. Early
     stopping after `patience` evaluations without a better `monitor` on the validation part; the
     weights kept are those with the best one. Evaluations come every `evaluate_every` samples, or
-    after each epoch where a phase has `epochs`. An `average_decay` of 0 averages no weights."""
+    after each epoch where a phase has `epochs`. An `average_decay` of 0 averages no weights.
+    `micro_batches`: parts in which one device computes a batch, one after the other, where it has not
+    the memory for the whole; batch normalisation then sees the parts, as it does on several devices."""
 
     phases: tuple[Phase, ...] = (Phase(size=224, samples=640_000, batch=128),)
     learning_rate: float = 1e-4
@@ -133,6 +135,7 @@ class TrainRecipe:
     evaluate_every: int = 40_000
     monitor: Literal["auc", "accuracy"] = "auc"
     patience: int = 5
+    micro_batches: int = 1
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
     seed: int = 42
 
@@ -147,6 +150,8 @@ class TrainRecipe:
         _need(0 <= self.average_decay < 1, "average_decay", self.average_decay, "from 0 to below 1")
         _need(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, "1 or more")
         _need(self.patience >= 1, "patience", self.patience, "1 or more")
+        least = min((phase.batch for phase in self.phases), default=1)
+        _need(1 <= self.micro_batches <= least, "micro_batches", self.micro_batches, "1 to a batch")
         _need(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to below 2**32")
 
     @property

@@ -3,7 +3,6 @@
 Only pixels are scored: file names, metadata and sizes never reach the model.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import numpy as np
+import safetensors.torch
 import torch
 from PIL import Image
 from tqdm import tqdm
@@ -26,9 +26,7 @@ from aidetect._weights import ModelPackage
 from .augment import squash
 from .data import Item
 from .recipe import Recipe
-
-TIERS: dict[str, tuple[int, int] | None] = {"clean": None, "web": (768, 60), "hard": (512, 40)}
-"""Tier → (longest side, JPEG quality); None as stored."""
+from .variants import VARIANTS
 
 BATCH = 4
 
@@ -56,8 +54,8 @@ def score(
     whole image as one square, which the recipe `paper` is shown and the SDK does not know.
     """
     tiers = list(tiers)
-    if unknown := set(tiers) - set(TIERS):
-        raise ConfigurationError(f"unknown tiers {sorted(unknown)}; known are {', '.join(TIERS)}")
+    if unknown := set(tiers) - set(VARIANTS):
+        raise ConfigurationError(f"unknown tiers {sorted(unknown)}; known are {', '.join(VARIANTS)}")
     jobs = [(item, tier) for item in items for tier in tiers]
     scores: list[Score] = []
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(jobs), unit="img", mininterval=1) as bar:
@@ -77,8 +75,8 @@ def _prepare(item: Item, tier: str, size: int, profile: str) -> tuple[Score, Vie
     try:
         data = item.path.read_bytes()
         image = decode(data, name=str(item.path))
-        if limits := TIERS[tier]:
-            data = laundered(Image.fromarray(image.pixels), *limits)
+        if variant := VARIANTS[tier]:
+            data = variant(Image.fromarray(image.pixels))
             image = decode(data)
     except (ImageError, OSError) as error:
         tqdm.write(f"left out: {error}")
@@ -89,17 +87,6 @@ def _prepare(item: Item, tier: str, size: int, profile: str) -> tuple[Score, Vie
     else:
         views = extract_views(image.pixels, profile, size)
     return Score(item, tier, (), image.width, image.height, len(data), flatness(views.pixels[0])), views
-
-
-def laundered(image: Image.Image, long_side: int, quality: int) -> bytes:
-    """The image scaled to at most `long_side` and compressed as JPEG, as web sites do."""
-    if max(image.size) > long_side:
-        scale = long_side / max(image.size)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 def score_package(
@@ -117,25 +104,37 @@ AS_TRAINED = Calibration((0.5, 0.5, 0.0), (1.0, 0.0), 1e-6, 0.5, 0.5, 1.0, 1.0)
 """The network's own P(AI), and an answer at even odds: a checkpoint before anything was fitted to it."""
 
 
-class Checkpoint:
-    """The network of a checkpoint of `recipe`, as a backend of `score`: float32, on a GPU if there is.
+def load_network(package: ModelPackage) -> SEResNet50:
+    """The network of a model package, for inference in float32."""
+    network = SEResNet50(**package.manifest.architecture)
+    network.load_state_dict(safetensors.torch.load(package.weights))
+    return network.eval()
+
+
+def load_checkpoint(path: Path, recipe: Recipe) -> SEResNet50:
+    """The averaged network of a `best.ckpt`, for inference.
 
     Raises ConfigurationError for a file that is no `best.ckpt` of this recipe.
     """
+    network = SEResNet50(**recipe.model.architecture())
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["weights"])
+    except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
+        reason = next(iter(str(error).splitlines()), "") or "it ends too early"
+        raise ConfigurationError(
+            f"{path} cannot be read as a best.ckpt of {recipe.name} ({reason}). Give another."
+        ) from None
+    return network.eval()
+
+
+class Checkpoint:
+    """The network of a recipe's checkpoint as a backend of `score`: float32, on a GPU if there is."""
 
     name = "torch"
 
     def __init__(self, path: Path, recipe: Recipe) -> None:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        network = SEResNet50(**recipe.model.architecture())
-        try:
-            network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["weights"])
-        except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
-            reason = next(iter(str(error).splitlines()), "") or "it ends too early"
-            raise ConfigurationError(
-                f"{path} cannot be read as a best.ckpt of {recipe.name} ({reason}). Give another."
-            ) from None
-        self._network = network.eval().to(self.device)
+        self._network = load_checkpoint(path, recipe).to(self.device)
 
     def logits(self, views: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

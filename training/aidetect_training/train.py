@@ -43,46 +43,14 @@ from .data import (
     sampler,
     split,
 )
+from .distributed import Share, any_of, launch
 from .layouts import read_dataset
 from .metrics import summary
 from .recipe import Phase, Recipe
+from .schedule import Average, learning_rate
 
 CHECKPOINT_SECONDS = 60
 VALIDATION_TILES = 1536
-
-
-class Average:
-    """Exponential moving average of weights and buffers; its window grows with the step at first."""
-
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self.values = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: nn.Module, step: int) -> None:
-        decay = min(self.decay, (1 + step) / (10 + step))
-        for key, value in model.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.values[key].lerp_(value, 1 - decay)
-            else:
-                self.values[key].copy_(value)
-
-    def load(self, values: dict[str, Tensor]) -> None:
-        """Takes over saved values, on the device where these are."""
-        for key, value in self.values.items():
-            value.copy_(values[key])
-
-
-def learning_rate(recipe: Recipe, done: int) -> float:
-    """Linear warm-up, then one cosine to zero; `done` counts samples. In steps of one epoch it is
-    CosineAnnealingLR with T_max = epochs."""
-    train = recipe.train
-    if train.schedule == "steps":
-        done -= done % train.evaluate_every
-    warm = train.warmup * train.samples
-    if done < warm:
-        return train.learning_rate * done / warm
-    return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (train.samples - warm)))
 
 
 def train(
@@ -102,7 +70,7 @@ def train(
         check_tiles(validation, recipe.model.view_size)
     missing = missing_files([*training, *validation])
     out.mkdir(parents=True, exist_ok=True)
-    fabric = Fabric(accelerator=device, devices=1, precision=recipe.train.precision)
+    fabric = launch(device, recipe.train)
     torch.manual_seed(recipe.train.seed)
     bare = SEResNet50(**recipe.model.architecture()).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(
@@ -116,7 +84,8 @@ def train(
     }  # fmt: skip
     if (out / "last.ckpt").exists():
         _resume(fabric, out / "last.ckpt", state, average)
-    _forget_rows_after(out / "metrics.csv", state["samples"])
+    if fabric.is_global_zero:
+        _forget_rows_after(out / "metrics.csv", state["samples"])
     if state["stale"] >= recipe.train.patience:
         return dict(state["best"])
     skipped = SkippedList(out / "skipped.txt")
@@ -127,9 +96,10 @@ def train(
     saved = time.monotonic()
     losses: list[float] = []
     with _Stop() as stop, tqdm(total=total, initial=initial, unit="img", unit_scale=True) as bar:
-        for pixels, labels, drawn, unreadable in _batches(recipe, training, initial, workers, fabric):
+        for batch, drawn in _batches(recipe, training, initial, workers, fabric):
+            pixels, labels, _, unreadable = batch
             skipped.add(unreadable)
-            if len(labels):
+            if len(labels) or fabric.world_size > 1:
                 losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels))
             before = state["samples"]
             state["step"] += 1
@@ -143,8 +113,10 @@ def train(
             if evaluated:
                 _evaluate(recipe, average, watch, state, losses, out, fabric)
                 losses = []
-            ended = finished or stop.asked or state["stale"] >= recipe.train.patience
-            if ended or evaluated or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            due = time.monotonic() - saved > CHECKPOINT_SECONDS
+            asked, due = any_of(fabric, stop.asked, due)
+            ended = finished or asked or state["stale"] >= recipe.train.patience
+            if ended or evaluated or due:
                 _save(fabric, out / "last.ckpt", state)
                 saved = time.monotonic()
             if ended:
@@ -163,23 +135,41 @@ def _step(
     pixels: Tensor,
     labels: Tensor,
 ) -> float:
-    """One step of the optimizer; returns the loss. Dropout depends on seed and step alone."""
-    torch.manual_seed(recipe.train.seed + 1_000_003 * (state["step"] + 1))
+    """One step of the optimizer; returns the loss. Dropout depends on seed, step and part alone."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(recipe, state["samples"])
-    logits = model(pixels.contiguous(memory_format=torch.channels_last))
-    smoothing = recipe.train.label_smoothing
-    loss = functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
-    value = float(loss.item())
-    if not math.isfinite(value):
-        raise ConfigurationError(
-            f"the loss is {value} after {state['samples']:,} samples. Lower train.learning_rate and "
-            "start again from the last checkpoint or in a new folder."
-        )
-    fabric.backward(loss)
+    parts = min(recipe.train.micro_batches, max(1, len(labels)))
+    value = 0.0
+    for part in range(parts):
+        first, last = (len(labels) * end // parts for end in (part, part + 1))
+        seed = recipe.train.seed + 1_000_003 * (state["step"] + 1)
+        torch.manual_seed(seed + fabric.global_rank * parts + part)
+        waits = fabric.world_size > 1 and part < parts - 1
+        with fabric.no_backward_sync(model, enabled=waits):  # type: ignore[arg-type]
+            loss = _loss(recipe, model, pixels[first:last], labels[first:last], fabric)
+            loss = loss * ((last - first) / len(labels) if len(labels) else 0.0)
+            value += float(loss.item())
+            if not math.isfinite(value):
+                raise ConfigurationError(
+                    f"the loss is {value} after {state['samples']:,} samples. Lower train.learning_rate "
+                    "and start again from the last checkpoint or in a new folder."
+                )
+            fabric.backward(loss)
     optimizer.step()
     optimizer.zero_grad()
     return value
+
+
+def _loss(recipe: Recipe, model: nn.Module, pixels: Tensor, labels: Tensor, fabric: Fabric) -> Tensor:
+    """Mean loss of these samples; of none, which other processes wait for all the same, that of a blank
+    one."""
+    if not len(labels):
+        size = recipe.model.view_size
+        pixels = torch.zeros((2, 3, size, size), dtype=torch.uint8, device=fabric.device)
+        labels = torch.zeros(2, dtype=torch.long, device=fabric.device)
+    logits = model(pixels.contiguous(memory_format=torch.channels_last))
+    smoothing = recipe.train.label_smoothing
+    return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
 
 def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
@@ -243,26 +233,36 @@ class Validation:
 
 def _batches(
     recipe: Recipe, items: Sequence[Item], done: int, workers: int, fabric: Fabric
-) -> Iterator[Batch]:
+) -> Iterator[tuple[Batch, int]]:
+    """This process's part of each batch, and how many samples the whole of it has."""
     first = 0
     for number, phase in enumerate(recipe.train.phases):
-        start = max(0, done - first)
-        if start < phase.samples:
-            yield from fabric.setup_dataloaders(_loader(recipe, items, phase, number, start, workers))
+        left = phase.samples - max(0, done - first)
+        if left > 0:
+            for batch in _loader(recipe, items, phase, number, phase.samples - left, workers, fabric):
+                yield batch, min(phase.batch, left)
+                left -= phase.batch
         first += phase.samples
 
 
 def _loader(
-    recipe: Recipe, items: Sequence[Item], phase: Phase, number: int, start: int, workers: int
-) -> DataLoader[Any]:
+    recipe: Recipe,
+    items: Sequence[Item],
+    phase: Phase,
+    number: int,
+    start: int,
+    workers: int,
+    fabric: Fabric,
+) -> Iterator[Batch]:
     seed = recipe.train.seed + 1000 * number
-    return DataLoader(
+    draws = sampler(items, recipe.data, phase.samples, seed, start)
+    loader = DataLoader(
         Crops(items, recipe, phase, seed),
-        batch_size=phase.batch,
-        sampler=sampler(items, recipe.data, phase.samples, seed, start),
+        batch_sampler=Share(draws, phase.batch, fabric.global_rank, fabric.world_size),
         collate_fn=collate,
         **_processes(workers),
     )
+    return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
 
 
 def _processes(workers: int) -> dict[str, Any]:
@@ -279,14 +279,17 @@ def _evaluate(
     out: Path,
     fabric: Fabric,
 ) -> None:
-    averaged = SEResNet50(**recipe.model.architecture())
-    averaged.load_state_dict(average.values)
-    averaged.to(fabric.device, memory_format=torch.channels_last)
-    figures = watch.figures(averaged, fabric.device, recipe.train.precision)
-    row = {"samples": state["samples"], "loss": _mean(losses), **figures, "at": time.time()}
-    fabric.print("  ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "at"))
-    _append(out / "metrics.csv", row)
-    if figures[recipe.train.monitor] > state["best"].get(recipe.train.monitor, -1.0):
+    row: dict[str, float] = {}
+    if fabric.is_global_zero:
+        averaged = SEResNet50(**recipe.model.architecture())
+        averaged.load_state_dict(average.values)
+        averaged.to(fabric.device, memory_format=torch.channels_last)
+        figures = watch.figures(averaged, fabric.device, recipe.train.precision)
+        row = {"samples": state["samples"], "loss": _mean(losses), **figures, "at": time.time()}
+        print("  ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "at"))
+        _append(out / "metrics.csv", row)
+    row = fabric.broadcast(row)
+    if row[recipe.train.monitor] > state["best"].get(recipe.train.monitor, -1.0):
         state["best"], state["stale"] = row, 0
         _save(fabric, out / "best.ckpt", {"weights": average.values, "recipe": recipe.name, "row": row})
     else:
@@ -313,7 +316,9 @@ def _mean(values: Sequence[float]) -> float:
 def _save(fabric: Fabric, path: Path, state: dict[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     fabric.save(partial, state)
-    os.replace(partial, path)
+    if fabric.is_global_zero:
+        os.replace(partial, path)
+    fabric.barrier()
 
 
 class _Stop:
