@@ -1,6 +1,7 @@
 # make demo    check one photograph with a light install of its own (no torch)
 # make test    set up .venv and run every check and test
 # make bench   measure speed; one line a figure (ARGS=--full for the stated sizes)
+# make extension  pack the browser extension for the stores, into dist/
 # make clean   remove what the above made
 #
 # PYTHON chooses the interpreter (3.11 or later), VENV the folder of the environment.
@@ -20,7 +21,7 @@ export AIDETECT_DATA := $(abspath ../shared/data)
 endif
 endif
 
-.PHONY: help demo test bench clean
+.PHONY: help demo test bench extension clean
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
 
@@ -55,19 +56,30 @@ $(VENV)/.installed: pyproject.toml sdk/aidetect/__init__.py | $(VENV)/bin/pip
 	@$(VENV)/bin/python -m pip install $(PIP_OPTIONS) -e '.[all,dev]'
 	@touch $@
 
-# All run, whatever the ones before them found. The trainer's tests have a process of their own: in one
-# that also held ONNX Runtime and OpenVINO, training ended twice in a segmentation fault.
+# All run, whatever the ones before them found. Tests that start servers, workers and browsers mostly wait:
+# they run beside the others, and their output follows. The trainer's tests have a process of their own:
+# in one that also held ONNX Runtime and OpenVINO, training ended twice in a segmentation fault.
+STARTING := tests/end_to_end tests/extension tests/server tests/worker
+PYTEST := $(VENV)/bin/python -m pytest
+
 test: $(VENV)/.installed
 	@failed=; \
+	$(PYTEST) $(STARTING) $(ARGS) >$(VENV)/starting.log 2>&1 & starting=$$!; \
+	trap 'kill $$starting 2>/dev/null' EXIT; \
 	$(VENV)/bin/ruff check . || failed="$$failed ruff-check"; \
 	$(VENV)/bin/ruff format --check . || failed="$$failed ruff-format"; \
 	$(VENV)/bin/mypy || failed="$$failed mypy"; \
-	$(VENV)/bin/python -m pytest --ignore tests/training $(ARGS) || failed="$$failed pytest"; \
-	$(VENV)/bin/python -m pytest tests/training $(ARGS) || failed="$$failed pytest-training"; \
+	$(PYTEST) $(STARTING:%=--ignore=%) --ignore=tests/training $(ARGS) || failed="$$failed pytest"; \
+	$(PYTEST) tests/training $(ARGS) || failed="$$failed pytest-training"; \
+	wait $$starting || failed="$$failed pytest-starting"; \
+	cat $(VENV)/starting.log; \
 	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
 
 bench: $(VENV)/.installed
 	@$(VENV)/bin/python tests/bench/_all.py $(ARGS)
+
+extension:
+	@$(PYTHON) extension/package.py dist
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .mypy_cache .pytest_cache .ruff_cache

@@ -15,7 +15,16 @@ from aidetect import _errors
 ERRORS = {
     name for name, value in vars(_errors).items() if inspect.isclass(value) and name.endswith("Error")
 }
-PUBLIC = ERRORS | {"Detector", "Evidence", "ImageInfo", "ModelInfo", "Reason", "Verdict", "__version__"}
+PUBLIC = ERRORS | {
+    "Detector",
+    "Evidence",
+    "Explanation",
+    "ImageInfo",
+    "ModelInfo",
+    "Reason",
+    "Verdict",
+    "__version__",
+}
 HEAVY = ["torch", "torchvision", "onnxruntime", "openvino", "PIL", "numpy", "requests", "cryptography"]
 
 

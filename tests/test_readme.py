@@ -1,5 +1,6 @@
 """README and TRAINING.md are true: their Python runs; commands, options, extras and figures exist."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -76,6 +77,14 @@ def pip_problem(arguments: list[str]) -> str | None:
     return None
 
 
+def worker_class(arguments: list[str]) -> bool:
+    """Whether `rq worker -w MODULE.CLASS` would find its class."""
+    if arguments[:2] != ["worker", "-w"] or len(arguments) < 3:
+        return False
+    module, _, name = arguments[2].rpartition(".")
+    return hasattr(importlib.import_module(module), name)
+
+
 def problem(line: str) -> str | None:
     """Why this command line would not work in a clone; None where it would."""
     name, *arguments = shlex.split(line, comments=True)
@@ -92,6 +101,8 @@ def problem(line: str) -> str | None:
         if arguments[0] == "-m":
             return None if importlib.util.find_spec(arguments[1]) else f"no module {arguments[1]}"
         return None if (ROOT / arguments[0]).is_file() else f"no file {arguments[0]}"
+    if name == "rq":
+        return None if worker_class(arguments) else f"`rq {' '.join(arguments)}` names no worker class"
     if name in ("cd", "git"):
         return None
     return f"{name} is not a command that this test can check"
@@ -145,6 +156,7 @@ def test_the_two_first_commands_are_shown() -> None:
         "python tests/nothing.py",
         "python -m aidetect_nothing",
         "curl example.org",
+        "rq worker -w aidetect_worker.Worker checks",
         "aidetect chekc photo.jpg",
         "aidetect check --jsn photo.jpg",
     ],
