@@ -51,6 +51,10 @@ class Stack:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        # Runs in the background (`make test` has one) ignore SIGINT, and so does what they start. Asked for
+        # here: later, workers that ran inside the tests may have handled it.
+        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+        self.ending = signal.SIGTERM if ignored else signal.SIGINT
         command = [sys.executable, "-m", "aidetect", "up", "--port", str(self.port), *self.options]
         with open(self.said, "wb") as said:
             self.process = subprocess.Popen(
@@ -72,10 +76,8 @@ class Stack:
     def stop(self) -> int:
         """Ctrl-C; returns the exit status."""
         assert self.process is not None
-        # A test run in the background (`make test &`) has SIGINT ignored, and so has what it starts.
-        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM if ignored else signal.SIGINT)
+            self.process.send_signal(self.ending)
         return self.wait_ended()
 
     def __enter__(self) -> "Stack":
