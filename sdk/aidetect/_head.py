@@ -71,8 +71,9 @@ class Head:
             variance = np.square(flat - mean[:, :, None]).mean(axis=2)
             deviation = np.sqrt(variance + np.float32(_DEVIATION_EPSILON))
             pooled = np.concatenate((mean, deviation), axis=1)
-        active = pooled @ self.hidden.T + self.hidden_bias > 0
-        gradient = (active * self.margin) @ self.hidden
+        # Not `@`: the threads of its library go on spinning afterwards, and take from the network's.
+        active = np.einsum("np,hp->nh", pooled, self.hidden) + self.hidden_bias > 0
+        gradient = np.einsum("nh,hp->np", active * self.margin, self.hidden)
         channels = maps.shape[1]
         added: Array = np.einsum("nc,ncp->np", gradient[:, :channels], flat)
         if self.deviation:
