@@ -23,6 +23,11 @@ export async function knows(sha256) {
   return (await entries()).some((one) => one.verdict.image.sha256 === sha256);
 }
 
+/** @param {string} at of one entry */
+export async function forget(at) {
+  await chrome.storage.local.set({ entries: (await entries()).filter((one) => one.at !== at) });
+}
+
 /** @param {number} most */
 export async function shorten(most) {
   await chrome.storage.local.set({ entries: (await entries()).slice(0, most) });

@@ -2,13 +2,15 @@
 
 import { hostOf } from "../lib/bytes.js";
 import { load } from "../lib/jobs.js";
-import { $, begin } from "../lib/page.js";
+import { $, begin } from "./common.js";
 
 const id = new URLSearchParams(location.search).get("job") ?? "";
 const [t, job] = await Promise.all([begin(), load(id)]);
 const host = hostOf(job?.src ?? "");
 
-$("why").textContent = t("ext_allow_why", { host });
+$("why").textContent = host ? t("ext_allow_why", { host }) : t("ext_report_gone");
+for (const part of ["allow", "shot", "hint"]) $(part).hidden = !host;
+$("shot").hidden ||= (job?.tab ?? -1) < 0; // an address that was given is on no page
 $("allow").textContent = t("ext_allow", { host });
 $("allow").addEventListener("click", () => {
   // The first call in the handler: after any await the browser no longer sees the click.
@@ -19,9 +21,11 @@ $("allow").addEventListener("click", () => {
 });
 $("shot").addEventListener("click", () => go("screenshot"));
 
-/** @param {string} action */
+/** Goes on with the check, where its card is. @param {string} action */
 async function go(action) {
-  const back = job ? await chrome.tabs.update(job.tab, { active: true }).catch(() => null) : null;
+  if (!job) return;
+  const back = await chrome.tabs.update(job.tab, { active: true }).catch(() => null);
   chrome.runtime.sendMessage({ type: "action", job: id, action });
   if (back) window.close();
+  else location.replace(`report.html?job=${id}`);
 }

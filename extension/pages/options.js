@@ -1,29 +1,21 @@
 // Settings, each kept as it is changed; the server only once it has answered.
 
 import { shorten } from "../lib/history.js";
-import { $, begin, connect, listHistory } from "../lib/page.js";
 import { change, MOST_HISTORY, settings } from "../lib/settings.js";
+import { $, begin, button, make, open } from "./common.js";
+import { connects, hostOf } from "./connect.js";
 
 let t = await begin();
-const chosen = await settings();
+await show();
 
-$("address").value = chosen.server;
-$("history").value = chosen.history;
-$("language").value = chosen.language;
-/** @type {any} */ (document.querySelector(`input[name=privacy][value=${chosen.privacy}]`)).checked = true;
-await list();
-
-$("server").addEventListener("submit", async (/** @type {Event} */ event) => {
-  event.preventDefault();
-  tell(t("ext_testing"));
-  try {
-    const about = await connect($("address").value, $("secret").value);
-    $("secret").value = "";
-    tell(t("ext_connected", { version: about.version, model: about.model?.name ?? about.model }));
-  } catch (problem) {
-    const form = /** @type {any} */ (problem).code === "form";
-    tell(form ? t("page_connect_form") : globalThis.aidetectCardText.problem(problem, t), true);
-  }
+connects($("server"), $("told"), () => t, () => ({ address: $("address").value, secret: $("secret").value }), async () => {
+  $("secret").value = "";
+  await show();
+});
+$("disconnect").addEventListener("click", async () => {
+  await change({ key: "" });
+  $("told").textContent = t("ext_disconnected");
+  await show();
 });
 $("privacy").addEventListener("change", (/** @type {any} */ event) => change({ privacy: event.target.value }));
 $("history").addEventListener("change", async () => {
@@ -31,26 +23,35 @@ $("history").addEventListener("change", async () => {
   $("history").value = most;
   await change({ history: most });
   await shorten(most);
-  await list();
 });
-$("forget").addEventListener("click", async () => {
-  await shorten(0);
-  await list();
-});
+$("show-history").addEventListener("click", () => open("history.html"));
 $("language").addEventListener("change", async () => {
   await change({ language: $("language").value });
+  $("told").textContent = "";
   t = await begin();
-  await list();
+  await show();
 });
+chrome.permissions.onAdded.addListener(listSites);
+chrome.permissions.onRemoved.addListener(listSites);
 
-/** @param {string} text @param {boolean} [bad] */
-function tell(text, bad = false) {
-  $("told").textContent = text;
-  $("told").classList.toggle("bad", bad);
+async function show() {
+  const { server, key, privacy, history, language } = await settings();
+  $("address").value = server;
+  $("history").value = history;
+  $("language").value = language;
+  /** @type {any} */ (document.querySelector(`input[name=privacy][value=${privacy}]`)).checked = true;
+  $("disconnect").hidden = !key;
+  if (key && !$("told").textContent) $("told").textContent = t("ext_key_kept", { host: hostOf(server) });
+  await listSites();
 }
 
-async function list() {
-  const count = await listHistory($("entries"), t, MOST_HISTORY);
-  $("empty").hidden = count > 0;
-  $("forget").disabled = count === 0;
+/** Sites that the person let aidetect read, each to be taken back. */
+async function listSites() {
+  const { origins = [] } = await chrome.permissions.getAll();
+  $("no-sites").hidden = origins.length > 0;
+  $("sites").replaceChildren(...origins.map((origin) => {
+    const name = origin.replace(/\/\*$/, "");
+    return make("li", { className: "entry" }, make("bdi", { className: "what", textContent: name }),
+      button(t("ext_sites_remove"), name, () => chrome.permissions.remove({ origins: [origin] })));
+  }));
 }

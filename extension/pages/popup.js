@@ -1,18 +1,31 @@
-// The toolbar's popup: the images of this page, or one that is given here.
+// The toolbar's popup, also as a page of its own: the images of a page, or one that is given here.
 
 import { inPage } from "../lib/bytes.js";
+import { entries } from "../lib/history.js";
+import { all, over } from "../lib/jobs.js";
 import { asDataAddress } from "../lib/pictures.js";
-import { $, begin, listHistory } from "../lib/page.js";
 import { settings } from "../lib/settings.js";
+import { $, begin, button, clean, make, open, openReport } from "./common.js";
+import { listEntries } from "./entries.js";
+
+const MOST_FILES = 20;
+const FIREFOX = chrome.runtime.getURL("").startsWith("moz-");
 
 const t = await begin();
+const own = await chrome.tabs.getCurrent();
 const asked = Number(new URLSearchParams(location.search).get("tab"));
 const tab = asked || (await chrome.tabs.query({ active: true, currentWindow: true }))[0]?.id || -1;
+document.body.classList.toggle("popup", !own);
 
+$("detach").hidden = Boolean(own);
+$("detach").addEventListener("click", detach);
 $("options").addEventListener("click", () => chrome.runtime.openOptionsPage());
-$("connect").addEventListener("click", () => chrome.runtime.openOptionsPage());
-$("all").addEventListener("click", () => chrome.runtime.openOptionsPage());
-$("choose").addEventListener("click", () => $("files").click());
+$("connect").addEventListener("click", () => open("welcome.html"));
+$("all").addEventListener("click", () => open("history.html"));
+$("choose").addEventListener("click", () => {
+  if (FIREFOX && !own) detach(); // its popup closes under the dialogue, and the choice is lost
+  else $("files").click();
+});
 $("files").addEventListener("change", () => takeFiles([...$("files").files]));
 $("addresses").addEventListener("submit", (/** @type {Event} */ event) => {
   event.preventDefault();
@@ -26,42 +39,73 @@ document.addEventListener("drop", (event) => {
   document.body.classList.remove("over");
   taken(event.dataTransfer, event);
 });
+chrome.storage.session.onChanged.addListener(listJobs);
 
 $("unconnected").hidden = Boolean((await settings()).key);
-$("empty").hidden = (await listHistory($("entries"), t, 5)) > 0;
+const kept = (await entries()).slice(0, 5);
+$("empty").hidden = kept.length > 0;
+$("all").hidden = kept.length === 0;
+listEntries($("entries"), kept, t);
+await listJobs();
 await listImages();
+
+async function detach() {
+  await open(`popup.html?tab=${tab}`);
+  window.close();
+}
 
 /** @param {DataTransfer | null} data @param {Event} event */
 function taken(data, event) {
+  if (event.type === "paste" && event.target === $("url")) return; // stays in the field
+  event.preventDefault();
   const files = [...(data?.files ?? [])];
-  const text = data?.getData("text/uri-list") || data?.getData("text/plain") || "";
+  const text = (data?.getData("text/uri-list") || data?.getData("text/plain") || "").trim();
   if (files.length) takeFiles(files);
-  else if (/^https?:\/\//.test(text.trim()) && event.target !== $("url")) takeAddress(text.trim().split(/\s/)[0]);
+  else if (/^(https?|data):/.test(text)) takeAddress(text.split(/\s/)[0]);
+  else $("told").textContent = t("page_nothing");
 }
 
 /** @param {File[]} files */
 async function takeFiles(files) {
-  let last = null;
-  for (const file of files.slice(0, 20)) {
-    last = await send({ tab: -1, frame: 0, src: "", name: file.name }, await asDataAddress(file));
+  $("told").textContent = files.length > MOST_FILES ? t("page_too_many", { count: MOST_FILES }) : "";
+  const jobs = [];
+  const { maxBytes } = await settings();
+  for (const file of files.slice(0, MOST_FILES)) {
+    if (file.size > maxBytes) $("told").textContent = `${clean(file.name)}: ${globalThis.aidetectCardText.problem({ code: "too_large", limit: maxBytes }, t)}`;
+    else jobs.push(await send({ tab: -1, frame: 0, src: "", name: file.name }, await asDataAddress(file)));
   }
-  if (last) await chrome.tabs.create({ url: chrome.runtime.getURL(`pages/report.html?job=${last}`) });
+  $("files").value = "";
+  if (jobs.length) await openReport(jobs);
 }
 
 /** @param {string} address */
 async function takeAddress(address) {
-  if (!/^https?:\/\/[^\s]+$/.test(address)) {
+  if (!/^(https?:\/\/[^\s/]|data:image\/)/.test(address)) {
     $("told").textContent = t("error_invalid_url");
+    $("url").focus();
     return;
   }
-  const job = await send({ tab: -1, frame: 0, src: address });
-  await chrome.tabs.create({ url: chrome.runtime.getURL(`pages/report.html?job=${job}`) });
+  await openReport([await send({ tab: -1, frame: 0, src: address })]);
 }
 
-/** @param {any} image @param {string | null} [data] */
+/** @param {any} image @param {string | null} [data] @returns {Promise<string>} the job's id */
 async function send(image, data = null) {
   const { incognito } = await chrome.tabs.get(tab).catch(() => ({ incognito: chrome.extension.inIncognitoContext }));
   return (await chrome.runtime.sendMessage({ type: "start", image: { ...image, incognito }, data })).job;
+}
+
+/** Checks that are not over, which the number on the button counts. */
+async function listJobs() {
+  const { progress } = globalThis.aidetectCardText;
+  const busy = (await all()).filter((job) => !over(job));
+  $("busy").hidden = busy.length === 0;
+  $("jobs").replaceChildren(...busy.map(({ id, view }) => {
+    const name = clean(view.name);
+    return make("li", { className: "entry" },
+      make("span", { className: "what" }, make("bdi", { textContent: name }), make("small", { textContent: progress(view, t) })),
+      make("span", { className: "buttons" }, button(t("ext_look"), name, () => openReport([id])),
+        button(t("action_cancel"), name, () => chrome.runtime.sendMessage({ type: "action", job: id, action: "cancel" }))));
+  }));
 }
 
 async function listImages() {
@@ -73,17 +117,15 @@ async function listImages() {
 
 /** @param {any} image */
 function item(image) {
-  const { clean } = globalThis.aidetectCardText;
-  const name = clean(image.name, 60) || t(`ext_kind_${image.kind}`);
+  const kind = t(`ext_kind_${image.kind}`);
+  const name = clean(image.name, 60);
   const picture = image.thumbnail
-    ? Object.assign(document.createElement("img"), { src: image.thumbnail, alt: "" })
-    : Object.assign(document.createElement("span"), { className: "blank", textContent: t(`ext_kind_${image.kind}`) });
-  const button = Object.assign(document.createElement("button"), { type: "button" });
-  button.append(picture, `${name} (${image.width} × ${image.height})`);
-  button.addEventListener("click", () => pick(image, name));
-  const entry = document.createElement("li");
-  entry.append(button);
-  return entry;
+    ? make("img", { src: image.thumbnail, alt: "" })
+    : make("span", { className: "blank", textContent: kind, ariaHidden: "true" });
+  const size = t("fact_pixels", { width: image.width, height: image.height });
+  const chosen = make("button", { type: "button" }, picture, make("bdi", { textContent: name || kind }), make("small", { textContent: size }));
+  chosen.addEventListener("click", () => pick(image, name || kind));
+  return make("li", {}, chosen);
 }
 
 /** @param {any} image @param {string} name */
@@ -91,12 +133,13 @@ async function pick(image, name) {
   if (image.kind === "image" || image.kind === "background") {
     await send({ tab, frame: 0, src: image.url });
   } else {
-    const drawn = await inPage(tab, 0, "drawListed", image.index);
-    if (!drawn.data) {
+    const drawn = await inPage(tab, 0, "drawListed", image.index).catch(() => null);
+    if (!drawn?.data) {
       $("told").textContent = t("error_unreadable");
       return;
     }
     await send({ tab, frame: 0, src: `${image.kind}:`, name }, drawn.data);
   }
+  if (own) await chrome.tabs.update(tab, { active: true });
   window.close();
 }

@@ -1,18 +1,15 @@
 // The first page: what is sent where, and how to connect.
 
-import { $, begin, connect } from "../lib/page.js";
 import { DEFAULTS } from "../lib/settings.js";
+import { $, begin } from "./common.js";
+import { connects } from "./connect.js";
 
 const t = await begin();
+connects($("pair"), $("paired"), () => t, () => ({ address: DEFAULTS.server, secret: $("code").value }), done);
+connects($("other"), $("told"), () => t, () => ({ address: $("address").value, secret: $("secret").value }), done);
 $("options").addEventListener("click", () => chrome.runtime.openOptionsPage());
-$("pair").addEventListener("submit", async (/** @type {Event} */ event) => {
-  event.preventDefault();
-  $("told").textContent = t("ext_testing");
-  try {
-    await connect(DEFAULTS.server, $("code").value.trim());
-    $("told").textContent = t("ext_welcome_done");
-    $("code").value = "";
-  } catch (problem) {
-    $("told").textContent = globalThis.aidetectCardText.problem(problem, t);
-  }
-});
+
+function done() {
+  $("code").value = "";
+  $("secret").value = "";
+}
