@@ -87,3 +87,11 @@ def chromium_program() -> Iterator[tuple[Any, str]]:
         pytest.skip("needs Chromium: apt-get install chromium")
     with sync_api.sync_playwright() as playwright:
         yield playwright, program
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, which finds what keeps people from using a page."""
+    from .npm import modules
+
+    return (modules() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")

@@ -1,7 +1,5 @@
 """The page for everybody: keyboard alone, screen readers, contrast, colours forced, small screens."""
 
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -31,23 +29,6 @@ LOOKS = {
     "phone": {"viewport": {"width": 360, "height": 640}, "color_scheme": "dark"},
     "zoomed": {"viewport": {"width": 550, "height": 450}, "device_scale_factor": 2},
 }
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, which npm downloads and nothing keeps."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("needs npm, which downloads axe-core")
-    folder = tmp_path_factory.mktemp("axe")
-    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "axe-core@4"]
-    got = subprocess.run(
-        [*command, "--prefix", str(folder)], capture_output=True, text=True, stdin=subprocess.DEVNULL
-    )
-    source = folder / "node_modules" / "axe-core" / "axe.min.js"
-    if got.returncode != 0 or not source.is_file():
-        pytest.skip(f"npm could not download axe-core: {(got.stderr or got.stdout)[-300:]}")
-    return source.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("look", LOOKS)
