@@ -7,6 +7,7 @@ from http import HTTPStatus
 from flask import Response, g, request, url_for
 
 from ._problems import TYPE_BLANK, status_for
+from ._records import Answer
 from ._schemas import Wire
 from ._service import Look
 from ._waiting import retry_after
@@ -58,17 +59,21 @@ def respond(look: Look) -> Response:
     """200 for a finished check, else 202 with where and when to ask again."""
     body = json.dumps(wire(look)).encode()
     if look.state.state in FINISHED:
-        return finished(body)
+        return finished(answer_of(body))
     response = Response(body, 202, content_type="application/json")
     response.headers["Location"] = url_for("checks.read_check", id=look.record.id)
     response.headers["Retry-After"] = str(retry_after(look.state.position, look.crowded))
     return response
 
 
-def finished(body: bytes) -> Response:
+def answer_of(body: bytes) -> Answer:
+    return Answer(body, hashlib.sha256(body).hexdigest()[:32])
+
+
+def finished(answer: Answer) -> Response:
     """The answer with a finished check; it has an ETag, and is 304 where the client has it already."""
-    response = Response(body, content_type="application/json")
+    response = Response(answer.body, content_type="application/json")
     response.headers["Cache-Control"] = "private, no-cache"
-    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.set_etag(answer.etag)
     response.make_conditional(request)  # does nothing but for GET and HEAD
     return response

@@ -9,6 +9,7 @@ still be sent. Slow headers are the reverse proxy's to cut (docs/operating.md).
 import io
 import select
 import socket
+import struct
 import threading
 import time
 from collections import deque
@@ -46,6 +47,7 @@ class _Watchdog:
         self.seconds = seconds
         self._waiting: deque[_Watched] = deque()
         self._changed = threading.Condition()
+        self._idle = False
         self._thread: threading.Thread | None = None
 
     def watch(self, of: socket.socket) -> _Watched:
@@ -55,7 +57,7 @@ class _Watchdog:
                 self._thread = threading.Thread(target=self._run, name="aidetect-bodies", daemon=True)
                 self._thread.start()
             self._waiting.append(watched)
-            if len(self._waiting) == 1:
+            if self._idle:  # else it looks again by itself, before this deadline
                 self._changed.notify()
         return watched
 
@@ -70,6 +72,7 @@ class _Watchdog:
             while True:
                 left = self._waiting[0].deadline - time.monotonic() if self._waiting else None
                 if left is None or left > 0:
+                    self._idle = left is None
                     self._changed.wait(left)
                     continue
                 watched = self._waiting.popleft()
@@ -154,7 +157,7 @@ def _too_large(limit: int) -> TooLargeError:
 
 
 def _broken(error: Exception | None, watched: _Watched | None) -> RequestError:
-    if isinstance(error, TimeoutError) or (watched is not None and watched.over):
+    if isinstance(error, BlockingIOError | TimeoutError) or (watched is not None and watched.over):
         return RequestError(
             "The body did not arrive in time. Send it again, over a better line or as a smaller file.",
             status=408,
@@ -181,10 +184,13 @@ def client_left() -> bool:
 
 
 def init_bodies(app: Flask) -> None:
-    """Bounds the silence that every request's socket allows, for reading and for writing."""
+    """Bounds the silence that every request's socket allows, for reading and for writing: by the
+    kernel, since a time-out of Python's own asks the kernel once more for each call."""
+    silence = struct.pack("ll", int(SILENCE_SECONDS), 0)
 
     @app.before_request
     def bound_silence() -> None:
         of = request.environ.get("gunicorn.socket")
         if isinstance(of, socket.socket):
-            of.settimeout(SILENCE_SECONDS)
+            of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
+            of.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)

@@ -9,12 +9,12 @@ from flask_openapi3.models.tag import Tag
 
 from aidetect._protocol import CheckRequest
 
-from ._answers import finished, key_id, respond, wire
+from ._answers import answer_of, finished, key_id, respond, wire
 from ._keys import require_key
 from ._openapi import SECURITY, binary, operation_id, private, validated
 from ._problems import RequestError, UnknownImageError
 from ._schemas import Check, CheckPath, CheckURL, NewCheck, PreferHeader, WaitQuery
-from ._service import Look, services
+from ._service import services
 from ._waiting import MAX_WAIT
 
 TAG = Tag(name="checks", description="One image, one check")
@@ -40,7 +40,7 @@ def begin_check(body: NewCheck, query: WaitQuery, header: PreferHeader) -> Respo
     asked = body.root
     if isinstance(asked, CheckURL):
         wanted = CheckRequest.for_url(asked.url, services().broker.fleet, fresh=asked.fresh)
-        return answer(services().begin(wanted, key_id()), query.wait)
+        return respond(services().begin(wanted, key_id(), preferred(query.wait)))
     return _remembered(asked.sha256)
 
 
@@ -51,17 +51,16 @@ def _remembered(sha256: str) -> Response:
     Asked again, it gives the same check, as long as that can be read."""
     here, key = services(), key_id()
     stamp = here.stamp(sha256)
-    sent, body = here.records.sent(key, sha256, stamp)
+    sent, noted = here.records.sent(key, sha256, stamp)
     if not (sent or here.settings.open_hashes):
         raise UnknownImageError
-    if body is None:
+    if noted is None:
         outcome = here.broker.known(CheckRequest.for_upload(sha256, here.broker.fleet))
         if outcome is None:
             raise UnknownImageError
-        look = here.finish(outcome, key)
-        body = json.dumps(wire(look)).encode()
-        here.records.note_answer(key, sha256, stamp, body)
-    return finished(body)
+        noted = answer_of(json.dumps(wire(here.finish(outcome, key))).encode())
+        here.records.note_answer(key, sha256, stamp, noted)
+    return finished(noted)
 
 
 @checks.get("/<id>", responses=private(404, _200=Check, _202=Check, _304=None))
@@ -98,14 +97,6 @@ def heat_map(path: CheckPath) -> Response:
     response = Response(picture, content_type="image/png")
     response.headers["Cache-Control"] = "private, max-age=3600"
     return response
-
-
-def answer(look: Look, wait: float) -> Response:
-    """The answer to a check just begun, after the time that its asker wants to wait."""
-    wait = preferred(wait)
-    if wait > 0 and look.record.outcome is None:
-        look = services().look(look.record, wait)
-    return respond(look)
 
 
 def preferred(wait: float) -> float:

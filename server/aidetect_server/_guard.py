@@ -50,7 +50,14 @@ def _admit() -> None:
     if given is None:
         limits().spend_address()
         return
-    key = key_store().find(given)
+    keys = key_store()
+    held = keys.held(given)
+    if held is not None:
+        g.key = held.info
+        if limits().spend_held(held):
+            return
+        g.key = None
+    key = keys.find(given)
     if key is None:
         limits().spend_failure()
         raise RequestError(

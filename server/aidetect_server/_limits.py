@@ -6,17 +6,19 @@ each other. What comes without a key, or with a wrong one, counts for its addres
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import Flask, Response, current_app, g, request
 from redis import Redis
 
 from ._addresses import client_address
-from ._keys import KeyInfo
+from ._keys import Held, KeyInfo
 from ._problems import RequestError
 from ._rates import Rate, Rates, Usage
 from ._settings import ServerSettings
 
 _EXTENSION = "aidetect_limits"
+_parsed = lru_cache(1024)(Rate.parse)
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,15 @@ class Limits:
 
     def spend_key(self, key: KeyInfo, cost: int = 1) -> None:
         """Raises RequestError (429) where the key has used its rate up, as the others here do."""
-        rate = Rate.parse(key.limit) if key.limit else self.key
-        _refuse_or_note(self.rates.spend("key", key.id, rate, cost))
+        _refuse_or_note(self.rates.spend("key", key.id, self._rate(key), cost))
+
+    def spend_held(self, key: Held) -> bool:
+        """`spend_key`, where the key is still what it was; else False, and nothing is counted."""
+        info = key.info
+        usage = self.rates.spend_where("key", info.id, self._rate(info), key.record)
+        if usage is not None:
+            _refuse_or_note(usage)
+        return usage is not None
 
     def spend_address(self) -> None:
         """Counts a request without a key."""
@@ -39,6 +48,9 @@ class Limits:
     def spend_failure(self) -> None:
         """Counts a wrong key or a wrong pairing code."""
         _refuse_or_note(self.rates.spend("failure", self.whose(), self.failure))
+
+    def _rate(self, key: KeyInfo) -> Rate:
+        return _parsed(key.limit) if key.limit else self.key
 
     def whose(self) -> str:
         return client_address(request.environ, self.hops)

@@ -6,11 +6,12 @@ mark in a URL, whatever looks like a key, and characters that would steer a term
 
 import json
 import logging
+import random
 import re
-import secrets
 import sys
 import time
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -22,6 +23,8 @@ _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#'\"]*)[?#][^\s'\"]*")
 _PASSWORD = re.compile(r"(://)[^\s/@'\"]*@")
 _KEY = re.compile(r"(?i)(bearer\s+)?[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{40,}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
+_PLAIN = re.compile(r"[a-z0-9/_]{1,80}")
+"""Paths in which there is nothing to scrub: no dot, so no key; no colon, so no URL."""
 _log = logging.getLogger("aidetect_server.access")
 
 
@@ -38,7 +41,6 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": scrubbed(record.getMessage()),
-            **getattr(record, "fields", {}),
         }
         if g and (request_id := g.get("request_id")):
             line.setdefault("request", request_id)
@@ -81,20 +83,32 @@ def init_logs(app: Flask, level: str) -> None:
     @app.before_request
     def begin() -> None:
         given = request.headers.get("X-Request-Id", "")
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        g.request_id = given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
         g.started = time.perf_counter()
 
     @app.after_request
     def end(response: Response) -> Response:
         response.headers["X-Request-Id"] = g.request_id
         if _log.isEnabledFor(logging.INFO):
-            key = getattr(g.get("key"), "id", None)
-            fields = {
-                "method": request.method if request.method.isalpha() else "?",
-                "path": scrubbed(request.path, 200),
-                "status": response.status_code,
-                "ms": round(1000 * (time.perf_counter() - g.started), 1),
-                **({"key": key} if key else {}),
-            }
-            _log.info("request", extra={"fields": fields})
+            _write_request(response.status_code)
         return response
+
+
+def _write_request(status: int) -> None:
+    """A request's line. Not through `logging`, whose records and locks take twice as long as all else
+    that is done for it."""
+    path, key = request.path, g.get("key")
+    line = {
+        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "level": "info",
+        "logger": _log.name,
+        "message": "request",
+        "method": request.method if request.method.isalpha() else "?",
+        "path": path if _PLAIN.fullmatch(path) else scrubbed(path, 200),
+        "status": status,
+        "ms": round(1000 * (time.perf_counter() - g.started), 1),
+        **({"key": key.id} if key else {}),
+        "request": g.request_id,
+    }
+    with suppress(OSError, ValueError):  # nobody reads it any more
+        sys.stderr.write(json.dumps(line, ensure_ascii=False) + "\n")

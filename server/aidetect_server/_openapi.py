@@ -85,15 +85,25 @@ def validated(view: View) -> View:
         if "path" in models:
             given["path"] = _path(models["path"], path)
         if "header" in models:
-            given["header"] = models["header"].model_validate(dict(request.headers))
+            given["header"] = _header(models["header"])
         if "query" in models:
-            given["query"] = _fitting(models["query"].model_validate, request.args.to_dict())
+            given["query"] = _query(models["query"])
         if "body" in models:
             given["body"] = _body(models["body"])
         return view(**given)
 
     checked.__delay_validate_request__ = True  # type: ignore[attr-defined]
     return checked
+
+
+def _header(model: type[BaseModel]) -> BaseModel:
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return model.model_validate({name: request.headers.get(name) for name in names})
+
+
+def _query(model: type[BaseModel]) -> BaseModel:
+    asked = request.args.to_dict() if request.query_string else {}
+    return _fitting(model.model_validate, asked)
 
 
 def _path(model: type[BaseModel], path: dict[str, str]) -> BaseModel:

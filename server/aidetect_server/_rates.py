@@ -10,6 +10,7 @@ import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from limits import RateLimitItem
 from limits import parse as parse_rate
@@ -55,6 +56,15 @@ class Usage:
         return self.left < 0
 
 
+_SPEND_WHERE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return -1 end
+local used = redis.call('INCR', KEYS[2])
+if used == 1 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+return used
+"""
+"""Counts one request under KEYS[2], as the library does, where the field ARGV[1] still is ARGV[2]."""
+
+
 class Rates:
     """Counts in the Redis that `redis` is a client of, shared by all servers on it."""
 
@@ -62,11 +72,27 @@ class Rates:
         self._storage = RedisStorage(
             "redis://", connection_pool=redis.connection_pool, key_prefix="aidetect:rate"
         )
+        self._spend_where = redis.register_script(_SPEND_WHERE)
         self._clock = clock
 
     def spend(self, policy: str, who: str, rate: Rate, cost: int = 1) -> Usage:
         """Counts `cost` requests of `who` under `policy`, also those over the rate. One round trip."""
+        name, left = self._window(policy, who, rate)
+        return Usage(policy, rate, rate.amount - self._storage.incr(name, rate.seconds, cost), left)
+
+    def spend_where(
+        self, policy: str, who: str, rate: Rate, record: tuple[str, str, bytes]
+    ) -> Usage | None:
+        """`spend` for one request, where a hash's field still has the value of `record` (hash, field,
+        value); else None, and nothing is counted. One round trip for both."""
+        name, left = self._window(policy, who, rate)
+        counter = self._storage.prefixed_key(name)
+        used: Any = self._spend_where([record[0], counter], [*record[1:], rate.seconds])
+        return None if used < 0 else Usage(policy, rate, rate.amount - used, left)
+
+    def _window(self, policy: str, who: str, rate: Rate) -> tuple[str, int]:
+        """The name of the current window's count, and the seconds that are left of it."""
         now = self._clock() + zlib.crc32(who.encode()) % rate.seconds
         window, passed = divmod(now, rate.seconds)
-        used = self._storage.incr(f"{policy}:{who}:{rate.seconds}:{int(window)}", rate.seconds, cost)
-        return Usage(policy, rate, rate.amount - used, max(1, math.ceil(rate.seconds - passed)))
+        left = max(1, math.ceil(rate.seconds - passed))
+        return f"{policy}:{who}:{rate.seconds}:{int(window)}", left

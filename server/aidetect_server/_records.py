@@ -9,7 +9,7 @@ import secrets
 import zlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from redis import Redis
 
@@ -53,6 +53,13 @@ class Record:
         return cls(id=id, outcome=Outcome.from_dict(outcome) if outcome else None, **wire)
 
 
+class Answer(NamedTuple):
+    """The body of an answer with a finished check, and its ETag without quotes."""
+
+    body: bytes
+    etag: str
+
+
 class Records:
     """The records in Redis, and which images each key has sent and was answered (`cache` may forget)."""
 
@@ -81,18 +88,21 @@ class Records:
         """That this key has sent this image."""
         self._cache.set(_seen(key, sha256), b"", ex=_SEEN_SECONDS)
 
-    def note_answer(self, key: str, sha256: str, stamp: str, body: bytes) -> None:
+    def note_answer(self, key: str, sha256: str, stamp: str, answer: Answer) -> None:
         """The answer to this key's question for this image, to be given again while `stamp` holds."""
         seconds = max(1, self._seconds - _SPARE_SECONDS)
-        self._cache.set(_answered(key, sha256), stamp.encode() + b"\n" + body, ex=seconds)
+        noted = b"\n".join((stamp.encode(), answer.etag.encode(), answer.body))
+        self._cache.set(_answered(key, sha256), noted, ex=seconds)
 
-    def sent(self, key: str, sha256: str, stamp: str) -> tuple[bool, bytes | None]:
+    def sent(self, key: str, sha256: str, stamp: str) -> tuple[bool, Answer | None]:
         """Whether this key has sent this image, and the answer that was noted under the same stamp. One
         round trip."""
         names = [_seen(key, sha256), _answered(key, sha256)]
         seen, answered = cast(list[bytes | None], self._cache.mget(names))
-        noted, _, body = (answered or b"").partition(b"\n")
-        return seen is not None, body if noted == stamp.encode() and body else None
+        parts = (answered or b"").split(b"\n", 2)
+        if len(parts) < 3 or parts[0] != stamp.encode():
+            return seen is not None, None
+        return seen is not None, Answer(parts[2], parts[1].decode())
 
 
 def _name(id: str) -> str:

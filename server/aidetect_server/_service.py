@@ -46,15 +46,22 @@ class Services:
     sign: Callable[[Verdict], str | None]
     reports: ReportStore
 
-    def begin(self, request: CheckRequest, key: str) -> Look:
-        """A new check for `key`. Raises QueueFullError where too many wait."""
+    def begin(self, request: CheckRequest, key: str, wait: float) -> Look:
+        """A new check for `key`, after at most `wait` seconds. Raises QueueFullError where too many
+        wait."""
         outcome = None if request.fresh else self.broker.known(request)
-        return self.finish(outcome, key) if outcome else self.submit(request, key)
+        return self.finish(outcome, key) if outcome else self.submit(request, key, wait)
 
-    def submit(self, request: CheckRequest, key: str) -> Look:
-        """A new check that the caches do not answer."""
+    def submit(self, request: CheckRequest, key: str, wait: float) -> Look:
+        """A new check that the caches do not answer, after at most `wait` seconds. Its record is kept
+        once, before anybody is told its id."""
         record = Record(key)
-        return self._submitted(replace(record, job=self.broker.submit(request, record.id)))
+        look = _queued(replace(record, job=self.broker.submit(request, record.id)))
+        if wait > 0:
+            look = self.look(look.record, wait, submitted=True)
+        if look.record.outcome is None:
+            self.records.save(look.record)
+        return look
 
     def finish(self, outcome: Outcome, key: str) -> Look:
         """A new check whose outcome is known already."""
@@ -77,19 +84,22 @@ class Services:
                 found.append(self._finish(record, outcome))
             else:
                 job = next(jobs)
-                found.append(self._submitted(replace(record, job=job)) if job else None)
+                look = _queued(replace(record, job=job)) if job else None
+                if look is not None:
+                    self.records.save(look.record)
+                found.append(look)
         return found
 
     def stamp(self, sha256: str) -> str:
         """What the answer for an image depends on, beside the image."""
         return f"{self.broker.fleet} {self.reports.disputed(sha256) or ''}"
 
-    def look(self, record: Record, wait: float = 0) -> Look:
-        """Where a check stands after at most `wait` seconds."""
+    def look(self, record: Record, wait: float = 0, *, submitted: bool = False) -> Look:
+        """Where a check, just `submitted` or not, stands after at most `wait` seconds."""
         if record.outcome is not None or record.job is None:
             return _finished(record)
         with self.waiters.slot(record.key) if wait > 0 else nullcontext(False) as place:
-            state = self.broker.wait(record.job, wait) if place else self.broker.state(record.job)
+            state = self.broker.wait(record.job, wait if place else 0, submitted=submitted)
         if state.outcome is not None:
             return self._finish(record, state.outcome)
         return Look(record, state, crowded=wait > 0 and not place)
@@ -99,10 +109,6 @@ class Services:
         if record.job is not None and record.outcome is None:
             self.broker.leave(record.job, record.id)
         self.records.delete(record)
-
-    def _submitted(self, record: Record) -> Look:
-        self.records.save(record)
-        return Look(record, JobState("queued"))
 
     def _finish(self, record: Record, outcome: Outcome) -> Look:
         signature = None
@@ -118,6 +124,10 @@ def services() -> Services:
     """Those of the application that answers the current request."""
     found: Services = current_app.extensions[EXTENSION]
     return found
+
+
+def _queued(record: Record) -> Look:
+    return Look(record, JobState("queued"))
 
 
 def _finished(record: Record) -> Look:

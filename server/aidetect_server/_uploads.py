@@ -7,8 +7,8 @@ from flask_openapi3.blueprint import APIBlueprint
 
 from aidetect._protocol import CheckRequest
 
-from ._answers import key_id
-from ._checks import TAG, answer
+from ._answers import key_id, respond
+from ._checks import TAG, preferred
 from ._keys import require_key
 from ._openapi import SECURITY, operation_id, private, validated
 from ._problems import RequestError
@@ -59,10 +59,10 @@ def upload(query: UploadQuery, header: PreferHeader) -> Response:
     wanted = CheckRequest.for_upload(digest, here.broker.fleet)
     outcome = here.broker.known(wanted)
     if outcome is not None:
-        return answer(here.finish(outcome, key), query.wait)
+        return respond(here.finish(outcome, key))
     stored = here.broker.store_upload(data, digest)
     wanted = CheckRequest.for_upload(digest, here.broker.fleet, stored, priority=query.priority)
-    return answer(here.submit(wanted, key), query.wait)
+    return respond(here.submit(wanted, key, preferred(query.wait)))
 
 
 def _image() -> bytes:

@@ -89,6 +89,25 @@ def test_revocation_counts_at_once(
         store.revoke(info.id)
 
 
+def test_a_key_that_was_seen_before_is_opened_by_its_own_secret_alone(
+    client: FlaskClient, store: KeyStore, key: str, redis: Redis
+) -> None:
+    """The process remembers it, to ask Redis once for the key and for its rate."""
+    id, secret = key.split(".")
+    assert [client.get("/v1/server").status_code for _ in range(2)] == [200, 200]
+    for wrong in (secret[::-1], "A" * 43, secret[:-1] + ("A" if secret[-1] != "A" else "B")):
+        asked = client.get("/v1/server", headers={"Authorization": f"Bearer {id}.{wrong}"})
+        assert asked.status_code == 401
+    left = client.get("/v1/server").headers["RateLimit"].split("r=")[1].split(";")[0]
+    assert int(left) == 1000000 - 3, "a wrong secret is not counted for the key that it names"
+    record = json.loads(redis.hget("aidetect:keys", id))
+    redis.hset("aidetect:keys", id, json.dumps({**record, "scopes": ["metrics"]}))
+    assert client.get("/v1/checks/x").status_code == 403, "what changed counts at once"
+    record["mac"] = "0" * 64
+    redis.hset("aidetect:keys", id, json.dumps(record))
+    assert client.get("/v1/server").status_code == 401
+
+
 def test_the_list_shows_all_but_secrets(store: KeyStore) -> None:
     made = [store.create(name, scopes)[0] for name, scopes in (("a", ["metrics"]), ("b", SCOPES))]
     assert sorted(store.list(), key=lambda key: key.name) == made

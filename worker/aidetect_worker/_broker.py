@@ -112,7 +112,7 @@ class Broker:
             return known
         asker = uuid4().hex
         job_id = self.submit(request, asker)
-        outcome = self.wait(job_id, timeout).outcome
+        outcome = self.wait(job_id, timeout, submitted=True).outcome
         if outcome is None:
             self.leave(job_id, asker)
             raise TimeoutError(
@@ -171,15 +171,17 @@ class Broker:
             return JobState("queued", None if index is None else index + 1)
         return JobState("failed", outcome=_EXPIRED)
 
-    def wait(self, job_id: str, timeout: float) -> JobState:
+    def wait(self, job_id: str, timeout: float, *, submitted: bool = False) -> JobState:
         """The state once the job is finished, or after `timeout` seconds (MAX_WAIT at most).
 
-        Woken by RQ's own result; holds a connection while it waits.
+        Woken by RQ's own result; holds a connection while it waits. Two round trips, and one more to
+        look first, which is spared where the job was `submitted` just now.
         """
-        now = self.state(job_id)
         milliseconds = int(1000 * min(timeout, MAX_WAIT))
-        if now.outcome is not None or milliseconds <= 0:
-            return now
+        if not submitted or milliseconds <= 0:
+            now = self.state(job_id)
+            if now.outcome is not None or milliseconds <= 0:
+                return now
         self._waiting.xread({_names.rq_result(job_id): "0-0"}, count=1, block=milliseconds)
         return self.state(job_id)
 
