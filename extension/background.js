@@ -2,25 +2,40 @@
 // and may be ended at any time; what must last is in storage.
 
 import { Api, Problem } from "./lib/api.js";
-import { cancel, hurry, run } from "./lib/check.js";
+import { cancel, hurry, hurryAll, run } from "./lib/check.js";
 import { all, load, over, remove, save, tidy } from "./lib/jobs.js";
+import { forget, forgetAll, keep, kept } from "./lib/kept.js";
 import { asBlob } from "./lib/pictures.js";
 import { settings } from "./lib/settings.js";
 import { words } from "./lib/words.js";
 
+/** @typedef {import("./lib/jobs.js").Job} Job */
+
 const CARD = ["inject/card-text.js", "inject/card-style.js", "inject/card.js", "inject/place.js"];
+const OWN = chrome.runtime.getURL("");
+/** Longer data: addresses are kept as bytes. */
+const LONGEST_SRC = 100_000;
+const NOT_CONNECTED = ["key_missing", "key_invalid", "scope_missing"];
+const BORN = Date.now();
 
 chrome.runtime.onInstalled.addListener(async ({ reason }) => {
   await menus();
-  if (reason === "install") await chrome.tabs.create({ url: chrome.runtime.getURL("pages/welcome.html") });
+  if (reason === "install") await chrome.tabs.create({ url: `${OWN}pages/welcome.html` });
 });
-chrome.runtime.onStartup.addListener(menus);
+chrome.runtime.onStartup.addListener(async () => {
+  await menus();
+  await forgetAll();
+});
 chrome.contextMenus.onClicked.addListener(clicked);
 chrome.runtime.onMessage.addListener((message, sender, answer) => {
   if (sender.id !== chrome.runtime.id) return false;
   heed(message, sender).then((done) => answer(done ?? {}), (error) => answer({ problem: plain(error) }));
   return true;
 });
+chrome.storage.local.onChanged.addListener((changes) => {
+  if (changes.server || changes.key) reconnect();
+});
+self.addEventListener("online", hurryAll);
 resume();
 
 async function menus() {
@@ -32,8 +47,9 @@ async function menus() {
 /** @param {chrome.contextMenus.OnClickData} info @param {chrome.tabs.Tab} [tab] */
 async function clicked(info, tab) {
   if (!tab?.id || tab.id < 0) return;
-  if (info.menuItemId === "page") await choose(tab.id);
-  else if (info.srcUrl) await start({ tab: tab.id, frame: info.frameId ?? 0, src: info.srcUrl, incognito: tab.incognito });
+  // An address of more than two million characters is not told.
+  if (info.menuItemId === "page" || !info.srcUrl) await choose(tab.id);
+  else await start({ tab: tab.id, frame: info.frameId ?? 0, src: info.srcUrl, incognito: tab.incognito });
 }
 
 /** The list of this page's images. @param {number} tab */
@@ -41,77 +57,101 @@ async function choose(tab) {
   try {
     await chrome.action.openPopup();
   } catch {
-    await chrome.tabs.create({ url: chrome.runtime.getURL(`pages/popup.html?tab=${tab}`) });
+    await chrome.tabs.create({ url: `${OWN}pages/popup.html?tab=${tab}` });
   }
 }
 
 /** @param {{tab: number, frame: number, src: string, incognito?: boolean, name?: string, blob?: Blob | null}} image */
 async function start({ tab, frame, src, incognito = false, name, blob = null }) {
+  const page = tab < 0 ? null : await place(tab);
+  if (!blob && src.startsWith("data:") && src.length > LONGEST_SRC) blob = await asBlob(src);
   const view = { state: "waiting", name: name ?? nameOf(src), position: null, verdict: null, problem: null, got: null };
-  /** @type {import("./lib/jobs.js").Job} */
-  const job = { id: crypto.randomUUID(), tab, frame, src: src.startsWith("data:") && src.length > 2_000_000 ? "" : src, fresh: false, incognito, check: null, refused: [], at: 0, view };
-  const shown = tab < 0 ? Promise.resolve(true) : place(tab);
+  /** @type {Job} */
+  const job = {
+    id: crypto.randomUUID(), tab: page ? tab : -1, page, frame, src: blob ? "" : src, given: blob !== null, fresh: false,
+    incognito, shot: false, check: null, asked: null, refused: [], at: 0, view,
+  };
+  if (blob) await keep(job.id, blob, incognito);
   await save(job);
-  if (!(await shown)) job.tab = -1;
   await told(job);
-  if (!blob && src.startsWith("data:")) blob = await asBlob(src).catch(() => null);
-  if (job.tab < 0 && tab >= 0) await open(job.id); // a page that no extension may write on
-  run(job.id, told, blob).then(() => tidy());
+  if (!page && tab >= 0) await open(job.id); // a page that no extension may write on
+  run(job.id, told).then(tidy);
   return job.id;
 }
 
-/** Loads the card into the tab's top frame; whether that may be done there. @param {number} tab */
+/**
+ * Loads the card into the tab's top frame.
+ * @param {number} tab @returns {Promise<string | null>} which document that is; null where it may not be done
+ */
 async function place(tab) {
   try {
-    await chrome.scripting.executeScript({ target: { tabId: tab, frameIds: [0] }, files: CARD });
-    return true;
+    const [{ result }] = await chrome.scripting.executeScript({ target: { tabId: tab, frameIds: [0] }, files: CARD });
+    return /** @type {any} */ (result) ?? null;
   } catch {
-    return false;
+    return null;
   }
 }
 
-/** Shows a job's state wherever it is looked at. @param {import("./lib/jobs.js").Job} job */
+/** Shows a job's state wherever it is looked at. @param {Job} job */
 async function told(job) {
-  const busy = (await all()).filter((one) => !over(one)).length;
-  await chrome.action.setBadgeText({ text: busy ? String(busy) : "" }).catch(() => {});
+  await count();
   if (job.tab < 0) return; // extension pages watch the storage
   const chosen = await settings();
-  const message = { type: "view", job: job.id, view: job.view, src: job.src, words: await words(chosen.language) };
+  const message = { type: "view", page: job.page, job: job.id, at: job.at, view: job.view, src: job.src, words: await words(chosen.language) };
   await chrome.tabs.sendMessage(job.tab, message, { frameId: 0 }).catch(() => {});
 }
 
-/** Checks that the last service worker left unfinished. */
+/** The number of checks under way, on the button. */
+async function count() {
+  const busy = (await all()).filter((one) => !over(one)).length;
+  await chrome.action.setBadgeText({ text: busy ? String(busy) : "" });
+}
+
+/** Goes on with checks that the last service worker left unfinished. */
 async function resume() {
-  for (const job of await all()) if (!over(job)) run(job.id, told);
+  await count();
+  for (const job of await all()) if (!over(job) && job.at < BORN) run(job.id, told).then(tidy);
+}
+
+/** Makes those checks again that failed for want of a key. */
+async function reconnect() {
+  hurryAll();
+  for (const job of await all()) if (NOT_CONNECTED.includes(job.view.problem?.code)) await again(job);
 }
 
 /** @param {any} message @param {chrome.runtime.MessageSender} sender */
 async function heed(message, sender) {
-  if (message?.type === "tick") return null; // being awake is enough: resume() has run
-  if (message?.type === "start") return { job: await start({ ...message.image, blob: message.data ? await asBlob(message.data) : null }) };
+  const own = sender.url?.startsWith(OWN) ?? false;
+  if (message?.type === "start" && own) {
+    return { job: await start({ ...message.image, blob: message.data ? await asBlob(message.data) : null }) };
+  }
+  if (message?.type === "tick") return tick(sender.tab?.id ?? -1);
   const job = message?.type === "action" ? await load(message.job) : null;
-  if (!job || (sender.tab && sender.tab.id !== job.tab && !sender.url?.startsWith(chrome.runtime.getURL("")))) return null;
-  return act(job, message);
+  return job && (own || sender.tab?.id === job.tab) ? act(job, message) : null;
 }
 
-/** @param {import("./lib/jobs.js").Job} job @param {any} message */
+/** A page that waits asks how its checks stand. That wakes this worker; resume() has run. @param {number} tab */
+async function tick(tab) {
+  for (const job of await all()) if (job.tab === tab) await told(job);
+}
+
+/** @param {Job} job @param {any} message */
 async function act(job, message) {
   switch (message.action) {
     case "cancel":
       await cancel(job.id);
-      await remove(job.id);
-      return told({ ...job, tab: -1 });
+      await remove([job.id]);
+      return count();
     case "retry":
-      return over(job) ? again(job, job.refused) : hurry(job.id);
+      return over(job) ? again(job) : hurry(job.id);
     case "recheck":
-      job.fresh = true;
-      return again(job, []);
+      return again(job, { fresh: true, shot: false, refused: [] });
     case "screenshot":
-      return again(job, ["address", "canvas"]);
+      return again(job, { shot: true });
     case "granted":
-      return again(job, []);
+      return again(job, { refused: [] });
     case "allow":
-      return chrome.tabs.create({ url: chrome.runtime.getURL(`pages/allow.html?job=${job.id}`) });
+      return chrome.tabs.create({ url: `${OWN}pages/allow.html?job=${job.id}` });
     case "connect":
       return chrome.runtime.openOptionsPage();
     case "choose":
@@ -125,28 +165,31 @@ async function act(job, message) {
   }
 }
 
-/** @param {import("./lib/jobs.js").Job} job @param {string[]} refused */
-async function again(job, refused) {
-  Object.assign(job, { check: null, refused });
+/** @param {Job} job @param {Partial<Job>} [otherwise] */
+async function again(job, otherwise = {}) {
+  Object.assign(job, { check: null, asked: null }, otherwise);
   Object.assign(job.view, { state: "waiting", verdict: null, problem: null, signature: null, heatmap: null, position: null });
+  if (!job.given) await forget([job.id]);
   await save(job);
   await told(job);
-  await run(job.id, told);
+  run(job.id, told).then(tidy);
 }
 
 /** @param {string} id */
 async function open(id) {
-  await chrome.tabs.create({ url: chrome.runtime.getURL(`pages/report.html?job=${id}`) });
+  await chrome.tabs.create({ url: `${OWN}pages/report.html?job=${id}` });
 }
 
-/** @param {import("./lib/jobs.js").Job} job @param {{label: string, note: string, attach: boolean}} given */
+/** @param {Job} job @param {{label: string, note: string, attach: boolean}} given */
 async function report(job, { label, note, attach }) {
   const api = new Api(await settings());
   const values = { check: String(job.check), label, ...(note ? { note } : {}) };
-  if (!attach || !job.view.picture) return api.post("/v1/reports", values);
+  if (!attach) return api.post("/v1/reports", values);
+  const image = await kept(job.id);
+  if (!image) throw new Problem("image_forgotten");
   const body = new FormData();
   for (const [name, value] of Object.entries(values)) body.append(name, value);
-  body.append("image", await asBlob(job.view.picture));
+  body.append("image", image);
   return api.json("/v1/reports", { method: "POST", body });
 }
 
@@ -154,15 +197,11 @@ async function report(job, { label, note, attach }) {
 function nameOf(src) {
   if (!/^https?:/.test(src)) return src.slice(0, src.indexOf(":"));
   const { host, pathname } = new URL(src);
-  return decodeURIComponentSafely(pathname.split("/").pop() || host);
-}
-
-/** @param {string} text */
-function decodeURIComponentSafely(text) {
+  const last = pathname.split("/").pop() || host;
   try {
-    return decodeURIComponent(text);
+    return decodeURIComponent(last);
   } catch {
-    return text;
+    return last;
   }
 }
 

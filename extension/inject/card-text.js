@@ -205,6 +205,7 @@
   /** A problem in words: by its code, else as the server said it. */
   function problem(/** @type {any} */ what, /** @type {Translate} */ t) {
     const key = `error_${what?.code}`;
+    if (what?.limit > 0 && t.has(`${key}_limit`)) return t(`${key}_limit`, { limit: what.limit / 1e6 });
     if (t.has(key)) return t(key);
     return clean(what?.detail || what?.message, 500) || t("error_other");
   }

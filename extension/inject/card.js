@@ -4,11 +4,12 @@
 //   globalThis.aidetectCard.create({ t, actions, mode = "open" }) -> { host, show(view), focus(), remove() }
 // `t` comes from aidetectCardText.translator. Only the `actions` that are given are offered: retry,
 // recheck, cancel, close, choose, connect, allow, screenshot, editUrl, open, download(kind, view), and
-// copy(text) and report({label, note, attach}), which return promises; `canAttach` says whether the image
-// is at hand. Without `copy` the browser's clipboard is used, where it has one.
+// copy(text) and report({label, note, attach}), which return promises. Without `copy` the browser's clipboard
+// is used, where it has one.
 // A view is { state, name, position, paused: {why, seconds}, verdict, signature, problem, got: {kind, host},
-// picture: URL of data: or blob:, heatmap: () => Promise<Blob | null> }, its state one of waiting, sending,
-// queued, fetching, analysing, paused, done and failed.
+// picture: URL of data: or blob:, attachable: whether a report may carry the image,
+// heatmap: () => Promise<Blob | null> }, its state one of waiting, sending, queued, fetching, analysing, paused,
+// done and failed.
 //
 // Everything is made of elements and text nodes, so that a stranger's string stays a string and
 // Trusted Types have nothing to object to.
@@ -219,14 +220,14 @@
     function reportForm() {
       const choice = (/** @type {string} */ label) =>
         h("label", { class: "choice" }, h("input", { type: "radio", name: "label", value: label }), t(`report_${label}`));
-      const note = h("textarea", { maxlength: "2000", rows: "3" });
+      const note = h("textarea", { maxlength: "1000", rows: "3" });
       const attach = h("input", { type: "checkbox", name: "attach" });
       const told = h("p", { class: "told", role: "status" });
       const send = h("button", { type: "submit", class: "main" }, t("report_send"));
       const fields = h("div", { class: "why" },
         h("fieldset", {}, h("legend", {}, t("report_question")), choice("ai"), choice("real")),
         h("label", { class: "field" }, t("report_note"), note),
-        actions.canAttach ? h("label", { class: "choice" }, attach, t("report_attach")) : null,
+        shown.attachable ? h("label", { class: "choice" }, attach, t("report_attach")) : null,
         h("div", { class: "row" }, send));
       const form = h("form", { hidden: true, "aria-label": t("report_title"), onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();

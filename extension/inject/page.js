@@ -40,8 +40,10 @@ globalThis.aidetectPage ??= (() => {
     if (element instanceof HTMLImageElement) {
       const sets = [element.srcset, element.getAttribute("data-srcset")];
       for (const source of element.closest("picture")?.querySelectorAll("source") ?? []) sets.push(source.getAttribute("srcset"));
-      const best = sets.map(largest).filter((one) => one !== null).sort((a, b) => b.size - a.size)[0];
-      if (best) found.push(absolute(best.url));
+      const sized = sets.map(largest).filter((one) => one !== null).map(({ url, size }) => ({ url: absolute(url), size }));
+      const isShown = (/** @type {{url: string | null}} */ one) => Number(one.url === element.currentSrc);
+      const best = sized.sort((a, b) => b.size - a.size || isShown(b) - isShown(a))[0];
+      if (best) found.push(best.url);
       for (const name of LAZY) found.push(absolute(element.getAttribute(name)));
       found.push(element.currentSrc, absolute(element.getAttribute("src")));
     }
@@ -66,36 +68,60 @@ globalThis.aidetectPage ??= (() => {
     }
   }
 
-  /** Where the image with this address can be had, and how it lies in the window. @param {string} src */
+  /** Where the image with this address can be had. @param {string} src */
   function describe(src) {
     const element = withAddress(src);
     const urls = element ? addresses(element) : [];
     if (!urls.includes(src)) urls.push(src);
-    return { urls, shown: src, origin: location.origin, alt: element?.getAttribute("alt") ?? "", ...(element ? place(element) : {}) };
+    return { urls, shown: src, origin: self.origin, alt: element?.getAttribute("alt") ?? "" };
   }
 
-  /** @param {Element} element */
-  function place(element) {
+  /** Where it lies in the window, moved into sight; null in a frame, whose place is not known. @param {string} src */
+  async function reveal(src) {
+    const element = window === window.top ? withAddress(src) : null;
+    if (!element) return null;
+    element.scrollIntoView({ block: "nearest", inline: "nearest", behavior: "instant" });
+    await new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(done)); });
     const { left, top, width, height } = element.getBoundingClientRect();
-    const box = { left, top, width, height, inner: [innerWidth, innerHeight], ratio: devicePixelRatio };
-    return { box: window === window.top ? box : null };
+    return { left, top, width, height, inner: [innerWidth, innerHeight] };
   }
 
-  /** The bytes behind an address, as this page can read them. @param {string} url @param {number} most */
-  async function read(url, most) {
+  /**
+   * The bytes behind an address, no more than `most`.
+   * @param {string} url @param {number} most @param {boolean} fresh past the browser's cache @param {RequestCredentials} credentials
+   * @returns {Promise<{blob?: Blob, failed?: string}>}
+   */
+  async function fetched(url, most, fresh, credentials) {
+    const answer = await fetch(url, { credentials, cache: fresh ? "no-cache" : "force-cache" });
+    if (!answer.ok) return { failed: `http ${answer.status}` };
+    const reader = answer.body?.getReader();
+    /** @type {BlobPart[]} */
+    const pieces = [];
+    for (let size = 0; reader;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.length;
+      pieces.push(value);
+      if (size > most) {
+        reader.cancel().catch(() => {});
+        return { failed: "too_large" };
+      }
+    }
+    return { blob: new Blob(pieces, { type: answer.headers.get("Content-Type")?.split(";")[0] ?? "" }) };
+  }
+
+  /** The same as text, which crosses between processes. @param {string} url @param {number} most @param {boolean} fresh */
+  async function read(url, most, fresh) {
     try {
-      const same = url.startsWith("blob:") || new URL(url).origin === location.origin;
-      const answer = await fetch(url, { credentials: same ? "include" : "omit", cache: "force-cache" });
-      if (!answer.ok) return { failed: `http ${answer.status}` };
-      const blob = await answer.blob();
-      if (blob.size > most) return { failed: "too_large" };
-      return { data: await asText(blob), type: blob.type };
+      const same = url.startsWith("blob:") || new URL(url).origin === self.origin;
+      const { blob, failed } = await fetched(url, most, fresh, same ? "include" : "omit");
+      return blob ? { data: await asText(blob) } : { failed };
     } catch (error) {
       return { failed: String(error) };
     }
   }
 
-  /** @param {Blob} blob @returns {Promise<string>} as a data: address, which crosses between processes */
+  /** @param {Blob} blob @returns {Promise<string>} as a data: address */
   function asText(blob) {
     return new Promise((done, failed) => {
       const reader = new FileReader();
@@ -116,7 +142,7 @@ globalThis.aidetectPage ??= (() => {
       canvas.height = Math.max(1, Math.round(height * scale));
       const context = canvas.getContext("2d");
       context?.drawImage(/** @type {CanvasImageSource} */ (/** @type {unknown} */ (element)), 0, 0, canvas.width, canvas.height);
-      return { data: side ? canvas.toDataURL("image/jpeg", 0.8) : canvas.toDataURL("image/png"), type: "image/png" };
+      return { data: side ? canvas.toDataURL("image/jpeg", 0.8) : canvas.toDataURL("image/png") };
     } catch (error) {
       return { failed: String(error) };
     }
@@ -160,11 +186,11 @@ globalThis.aidetectPage ??= (() => {
     }));
   }
 
-  /** The first image of the list with this address, or the one with this place in it. @param {number} index */
+  /** @param {number} index in the last list */
   const drawListed = (index) => draw(listed[index] ?? null);
   /** @param {string} src */
   const drawShown = (src) => draw(withAddress(src));
 
-  return { describe, read, list, drawListed, drawShown };
+  return { describe, reveal, fetched, read, list, drawListed, drawShown };
 })();
 void 0;

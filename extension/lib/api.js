@@ -5,20 +5,21 @@
 /** @type {Record<number, Why>} */
 const AGAIN = { 429: "limited", 502: "offline", 503: "busy", 504: "offline" };
 
-/** A request that failed. `code` is the API's; `why` is there where waiting helps. */
+/** A request that failed. `code` is the API's; `why` is there where waiting helps, `limit` (bytes) where one was met. */
 export class Problem extends Error {
-  /** @param {string} code @param {{detail?: string, why?: Why | null, seconds?: number | null}} [more] */
-  constructor(code, { detail = "", why = null, seconds = null } = {}) {
+  /** @param {string} code @param {{detail?: string, why?: Why | null, seconds?: number | null, limit?: number | null}} [more] */
+  constructor(code, { detail = "", why = null, seconds = null, limit = null } = {}) {
     super(detail || code);
     this.code = code;
     this.detail = detail;
     this.why = why;
     this.seconds = seconds;
+    this.limit = limit;
   }
 
   /** What can be kept and sent between the parts of the extension. */
   plain() {
-    return { code: this.code, detail: this.detail };
+    return { code: this.code, detail: this.detail, limit: this.limit };
   }
 }
 

@@ -1,13 +1,16 @@
 // Getting an image's bytes, in the order that keeps most of it: as the page read it, as the browser can
-// fetch it, drawn anew, and last a screenshot. What each way can do was measured, see the guide in docs.
+// fetch it, fetched by the server, drawn anew, and last a screenshot. What each way can do was measured in
+// the browsers.
 
+import "../inject/page.js";
 import { Problem } from "./api.js";
-import { asBlob, cropped } from "./pictures.js";
+import { asBlob, cropped, readable } from "./pictures.js";
 
 /**
- * @typedef {{urls: string[], shown: string, origin: string, alt: string, box?: any}} Found
+ * @typedef {{urls: string[], shown: string, origin: string, alt: string}} Found
  * @typedef {{kind: "upload" | "url" | "canvas" | "screenshot", host?: string, larger?: boolean}} Got
  * @typedef {{blob?: Blob, url?: string, got: Got}} Acquired
+ * @typedef {{blob?: Blob, failed?: string} | null} Read
  */
 
 /** Runs a function of inject/page.js in the image's frame. @param {number} tab @param {number} frame @param {string} name @param {any[]} args */
@@ -24,62 +27,60 @@ export async function inPage(tab, frame, name, ...args) {
  * @param {import("./jobs.js").Job} job @returns {Promise<Found>}
  */
 export async function find(job) {
-  try {
-    return await inPage(job.tab, job.frame, "describe", job.src);
-  } catch {
-    return { urls: [job.src], shown: job.src, origin: "", alt: "" };
-  }
+  const found = job.tab < 0 ? null : await inPage(job.tab, job.frame, "describe", job.src).catch(() => null);
+  return found ?? { urls: [job.src], shown: job.src, origin: "", alt: "" };
 }
 
 /**
  * @param {import("./jobs.js").Job} job @param {Found} found
- * @param {import("./settings.js").Settings} chosen @param {number} most bytes
+ * @param {import("./settings.js").Settings} chosen
  * @returns {Promise<Acquired>} Throws Problem, of code `needs_permission` where the person can help.
  */
-export async function acquire(job, found, chosen, most) {
-  if (job.refused.includes("address")) return again(job, found);
-  let tooLarge = false;
+export async function acquire(job, found, chosen) {
+  if (job.shot) return screenshot(job);
   for (const url of found.urls) {
     const larger = url !== found.shown;
-    if (chosen.privacy === "url" && /^https?:/.test(url)) return { url, got: { kind: "url", host: hostOf(url), larger } };
-    for (const read of readers(job, url)) {
-      const answer = await read(most).catch(() => null);
-      if (answer?.blob) return { blob: answer.blob, got: { kind: "upload", larger } };
-      tooLarge ||= answer?.failed === "too_large";
+    const ask = /^https?:/.test(url) && chosen.privacy !== "never" && !job.refused.includes(url);
+    /** @type {Acquired} */
+    const asked = { url, got: { kind: "url", host: hostOf(url), larger } };
+    if (ask && chosen.privacy === "url") return asked;
+    for (const read of readers(job, found, url)) {
+      const answer = await read(chosen.maxBytes).catch(() => null);
+      // What is linked as a larger image may be a page about it.
+      if (answer?.blob && (!larger || (await readable(answer.blob)))) return { blob: answer.blob, got: { kind: "upload", larger } };
+      if (answer?.failed === "too_large" && !larger) throw new Problem("too_large", { limit: chosen.maxBytes });
     }
+    if (ask) return asked;
   }
-  if (tooLarge) throw new Problem("too_large");
-  const shown = /^https?:/.test(found.shown);
-  if (shown && chosen.privacy !== "never") return { url: found.urls[0], got: { kind: "url", host: hostOf(found.urls[0]), larger: found.urls[0] !== found.shown } };
-  return again(job, found);
+  return lastly(job, found);
 }
 
 /** What is left once neither the browser nor the server could read it. @param {import("./jobs.js").Job} job @param {Found} found @returns {Promise<Acquired>} */
-async function again(job, found) {
-  if (job.refused.includes("canvas")) return screenshot(job, found);
-  const drawn = await inPage(job.tab, job.frame, "drawShown", found.shown).catch(() => null);
+async function lastly(job, found) {
+  const drawn = job.tab < 0 ? null : await inPage(job.tab, job.frame, "drawShown", found.shown).catch(() => null);
   if (drawn?.data) return { blob: await asBlob(drawn.data), got: { kind: "canvas" } };
-  throw new Problem("needs_permission", { detail: hostOf(found.shown) });
+  const host = /^https?:/.test(found.shown) ? hostOf(found.shown) : "";
+  if (!host) throw new Problem("unreadable");
+  if (await granted(found.shown)) return screenshot(job);
+  throw new Problem("needs_permission", { detail: host });
 }
 
-/** Ways to read an address, the best first. @param {import("./jobs.js").Job} job @param {string} url @returns {((most: number) => Promise<any>)[]} */
-function readers(job, url) {
+/**
+ * Ways to read an address, the best first.
+ * @param {import("./jobs.js").Job} job @param {Found} found @param {string} url @returns {((most: number) => Promise<Read>)[]}
+ */
+function readers(job, found, url) {
   const page = async (/** @type {number} */ most) => {
-    const answer = await inPage(job.tab, job.frame, "read", url, most);
+    const answer = await inPage(job.tab, job.frame, "read", url, most, job.fresh);
     return answer?.data ? { blob: await asBlob(answer.data) } : answer;
   };
-  const here = (/** @type {number} */ most) => fetched(url, most);
-  if (url.startsWith("data:")) return [here, page];
+  const here = async (/** @type {number} */ most) => {
+    const may = new URL(url).origin === found.origin || (await granted(url));
+    return may ? globalThis.aidetectPage.fetched(url, most, job.fresh, "include") : null;
+  };
+  if (url.startsWith("data:")) return [async () => ({ blob: await asBlob(url) })];
   if (url.startsWith("blob:")) return [page];
-  return [page, async (most) => ((await granted(url)) ? fetched(url, most) : null)];
-}
-
-/** @param {string} url @param {number} most */
-async function fetched(url, most) {
-  const answer = await fetch(url, { credentials: "include", cache: "force-cache" });
-  if (!answer.ok) return { failed: `http ${answer.status}` };
-  const blob = await answer.blob();
-  return blob.size > most ? { failed: "too_large" } : { blob };
+  return job.tab < 0 ? [here] : [page, here];
 }
 
 /** @param {string} url */
@@ -87,17 +88,20 @@ async function granted(url) {
   return chrome.permissions.contains({ origins: [`${new URL(url).origin}/*`] }).catch(() => false);
 }
 
-/** The part of the window that shows it. @param {import("./jobs.js").Job} job @param {Found} found @returns {Promise<Acquired>} */
-async function screenshot(job, found) {
-  if (!found.box) throw new Problem("unreadable");
-  await chrome.tabs.sendMessage(job.tab, { type: "hide", hidden: true }, { frameId: 0 }).catch(() => {});
+/** The part of the window that shows it. @param {import("./jobs.js").Job} job @returns {Promise<Acquired>} */
+async function screenshot(job) {
+  const hide = (/** @type {boolean} */ hidden) => chrome.tabs.sendMessage(job.tab, { type: "hide", hidden }, { frameId: 0 }).catch(() => {});
   try {
-    const whole = await chrome.tabs.captureVisibleTab({ format: "png" });
-    return { blob: await cropped(await asBlob(whole), found.box), got: { kind: "screenshot" } };
+    const { active, windowId } = await chrome.tabs.get(job.tab);
+    const box = active ? await inPage(job.tab, job.frame, "reveal", job.src) : null;
+    if (!box) throw new Problem("unreadable");
+    await hide(true);
+    const whole = await chrome.tabs.captureVisibleTab(windowId, { format: "png" });
+    return { blob: await cropped(await asBlob(whole), box), got: { kind: "screenshot" } };
   } catch {
     throw new Problem("unreadable");
   } finally {
-    await chrome.tabs.sendMessage(job.tab, { type: "hide", hidden: false }, { frameId: 0 }).catch(() => {});
+    await hide(false);
   }
 }
 
@@ -109,4 +113,3 @@ export function hostOf(url) {
     return "";
   }
 }
-

@@ -5,13 +5,19 @@ import { Api, Problem } from "./api.js";
 import { acquire, find } from "./bytes.js";
 import { knows, remember } from "./history.js";
 import { load, over, save } from "./jobs.js";
+import { keep, kept } from "./kept.js";
 import { asDataAddress, sha256, thumbnail } from "./pictures.js";
-import { settings } from "./settings.js";
+import { HERE, settings } from "./settings.js";
 
-const MAX_BYTES = 20_000_000;
 const WAIT_SECONDS = 10;
-const LONGEST_PAUSE = 20;
-const ADDRESS_FAILED = new Set(["blocked_address", "fetch", "dns", "connection", "tls", "timeout", "http_3xx", "http_4xx", "http_5xx", "not_an_image", "unreachable"]);
+const LONGEST_GUESS = 20;
+const LONGEST_PAUSE = 3600;
+/** A browser ends a service worker that called nothing of its own for 30 s. */
+const SLICE = 15;
+const ADDRESS_FAILED = new Set([
+  "blocked_address", "fetch", "dns", "connection", "tls", "timeout", "http_3xx", "http_4xx", "http_5xx", "http_status",
+  "not_an_image", "too_large", "truncated", "unreachable",
+]);
 
 /** @type {Map<string, AbortController>} */
 const running = new Map();
@@ -23,15 +29,14 @@ const pauses = new Map();
 /**
  * Runs a job to its end, unless that is being done already.
  * @param {string} id @param {Told} told is called after every change
- * @param {Blob | null} [given] the bytes, where they are at hand
  */
-export async function run(id, told, given = null) {
+export async function run(id, told) {
   if (running.has(id)) return;
   const abort = new AbortController();
   running.set(id, abort);
   try {
     const job = await load(id);
-    if (job && !over(job)) await new Run(job, told, abort.signal, given).go();
+    if (job && !over(job)) await new Run(job, told, abort.signal).go();
   } finally {
     running.delete(id);
   }
@@ -50,24 +55,25 @@ export function hurry(id) {
   pauses.get(id)?.();
 }
 
+/** All go on now: what they waited for may be there. */
+export function hurryAll() {
+  for (const go of [...pauses.values()]) go();
+}
+
 class Run {
-  /** @param {import("./jobs.js").Job} job @param {Told} told @param {AbortSignal} signal @param {Blob | null} given */
-  constructor(job, told, signal, given) {
-    Object.assign(this, { job, told, signal, given });
+  /** @param {import("./jobs.js").Job} job @param {Told} told @param {AbortSignal} signal */
+  constructor(job, told, signal) {
     this.job = job;
     this.told = told;
     this.signal = signal;
-    this.given = given;
     /** @type {Api} */
     this.api = new Api({ server: "", key: "" });
   }
 
   async go() {
     try {
-      const chosen = await settings();
-      if (!chosen.key) throw new Problem("key_missing");
-      this.api = new Api(chosen);
-      await this.finish(await this.answer(chosen));
+      await this.connect();
+      await this.finish(await this.answer());
     } catch (error) {
       if (this.signal.aborted) return;
       const problem = error instanceof Problem ? error.plain() : { code: "other", detail: String(error) };
@@ -75,43 +81,59 @@ class Run {
     }
   }
 
-  /** @param {import("./settings.js").Settings} chosen */
-  async answer(chosen) {
+  /** To the server of the settings as they are now: they may change while a check waits. */
+  async connect() {
+    const chosen = await settings();
+    if (!chosen.key) throw new Problem("key_missing");
+    this.api = new Api(chosen);
+  }
+
+  /** The server's last word; while an address leads it nowhere, another way to the image is tried. @returns {Promise<any>} */
+  async answer() {
+    const { job } = this;
     for (;;) {
-      const answer = await this.follow(await this.begin(chosen));
-      const failed = answer.state === "failed" && this.job.view.got?.kind === "url" && ADDRESS_FAILED.has(answer.problem?.code);
-      if (!failed || this.job.tab < 0 || this.job.refused.includes("address")) return answer;
-      this.job.refused.push("address"); // the server could not have it: what else there is
-      this.job.check = null;
+      const answer = await this.follow(await this.begin());
+      const { code } = answer.problem ?? {};
+      const elsewhere = answer.state === "failed" && job.asked && ADDRESS_FAILED.has(code);
+      if (!elsewhere || (code === "too_large" && job.asked === job.src)) return answer;
+      job.refused.push(/** @type {string} */ (job.asked));
+      Object.assign(job, { asked: null, check: null });
     }
   }
 
-  /** The check as the server began it, or as it was begun before. @param {import("./settings.js").Settings} chosen */
-  async begin(chosen) {
+  /** The check as the server began it, or as it was begun before. */
+  async begin() {
     const { job } = this;
     if (job.check) return { id: job.check, state: "queued" };
-    const { blob, url, got } = await this.acquire(chosen);
+    const { blob, url, got } = await this.acquire();
+    job.asked = url ?? null;
     await this.change({ state: "sending", got, attachable: Boolean(blob), picture: blob ? await thumbnail(blob) : null });
-    const answer = await this.patiently(async () => {
-      if (url) return this.api.post("/v1/checks?wait=1", { url, fresh: job.fresh }, this.signal);
-      return this.upload(/** @type {Blob} */ (blob));
-    });
+    const answer = await this.patiently(() =>
+      blob ? this.upload(blob) : this.api.post("/v1/checks?wait=1", { url, fresh: job.fresh }, this.signal));
     job.check = answer.id;
     return answer;
   }
 
-  /** @param {import("./settings.js").Settings} chosen */
-  async acquire(chosen) {
-    if (this.given) return { blob: this.given, url: undefined, got: { kind: "upload" } };
-    if (this.job.tab < 0) return { blob: undefined, url: this.job.src, got: { kind: "url", host: new URL(this.job.src).host } };
-    return acquire(this.job, await find(this.job), chosen, MAX_BYTES);
+  /** @returns {Promise<import("./bytes.js").Acquired>} */
+  async acquire() {
+    const { job } = this;
+    const before = await kept(job.id);
+    if (before) return { blob: before, got: job.view.got ?? { kind: "upload" } };
+    const found = await find(job);
+    if (found.alt && !/^https?:/.test(job.src)) job.view.name = found.alt;
+    const acquired = await acquire(job, found, await settings());
+    job.view.got = acquired.got;
+    await save(job);
+    if (acquired.blob) await keep(job.id, acquired.blob, job.incognito);
+    return acquired;
   }
 
   /** An image that was sent before is asked for by its hash. @param {Blob} blob */
   async upload(blob) {
-    if (blob.size > MAX_BYTES) throw new Problem("too_large");
+    const { maxBytes } = await settings();
+    if (blob.size > maxBytes) throw new Problem("too_large", { limit: maxBytes });
     const hash = await sha256(blob);
-    if (await knows(hash)) {
+    if (!this.job.fresh && (await knows(hash))) {
       try {
         return await this.api.post("/v1/checks?wait=1", { sha256: hash }, this.signal);
       } catch (error) {
@@ -133,7 +155,7 @@ class Run {
       } catch (error) {
         if (!(error instanceof Problem) || error.code !== "unknown_check") throw error;
         this.job.check = null; // the server was set up anew meanwhile
-        answer = await this.begin(await settings());
+        answer = await this.begin();
       }
       if (answer.state !== "done" && answer.state !== "failed" && performance.now() - asked < 500) await this.pause(1);
     }
@@ -143,12 +165,12 @@ class Run {
   /** @param {any} answer */
   async finish(answer) {
     if (answer.state === "failed") {
-      await this.change({ state: "failed", problem: answer.problem });
+      const limit = answer.problem.code === "too_large" ? (await settings()).maxBytes : null;
+      await this.change({ state: "failed", problem: { ...answer.problem, limit } });
       return;
     }
     const heatmap = answer.heatmap ? await this.api.blob(answer.heatmap).then(asDataAddress, () => null) : null;
-    const view = { state: "done", verdict: answer.verdict, signature: answer.signature, heatmap };
-    await this.change(view);
+    await this.change({ state: "done", verdict: answer.verdict, signature: answer.signature, heatmap });
     if (!this.job.incognito) await remember(this.job.view);
   }
 
@@ -165,21 +187,31 @@ class Run {
         return answer;
       } catch (error) {
         if (!(error instanceof Problem) || !error.why || this.signal.aborted) throw error;
-        const seconds = Math.min(error.seconds ?? 2 ** tries, LONGEST_PAUSE);
-        await this.change({ state: "paused", paused: { why: error.why, seconds: Math.ceil(seconds) } });
-        await this.pause(seconds + Math.random() / 4);
+        const cut = error.why === "offline" && !navigator.onLine && !HERE.test(new URL(this.api.server).hostname);
+        await this.wait(cut ? "network" : error.why, Math.min(error.seconds ?? Math.min(2 ** tries, LONGEST_GUESS), LONGEST_PAUSE));
+        await this.connect();
       }
     }
   }
 
-  /** @param {number} seconds */
+  /** @param {string} why @param {number} seconds */
+  async wait(why, seconds) {
+    const end = Date.now() + 1000 * (seconds + Math.random() / 4);
+    for (let left = seconds; left > 0; left = (end - Date.now()) / 1000) {
+      await this.change({ state: "paused", paused: { why, seconds: Math.ceil(left) } });
+      if (await this.pause(Math.min(left, SLICE))) return;
+    }
+  }
+
+  /** @param {number} seconds @returns {Promise<boolean>} whether somebody was in a hurry */
   async pause(seconds) {
-    await new Promise((go) => {
-      pauses.set(this.job.id, () => go(undefined));
-      setTimeout(go, 1000 * seconds);
+    const hurried = await new Promise((go) => {
+      pauses.set(this.job.id, () => go(true));
+      setTimeout(() => go(false), 1000 * seconds);
     });
     pauses.delete(this.job.id);
     this.signal.throwIfAborted();
+    return hurried;
   }
 
   /** @param {any} values */

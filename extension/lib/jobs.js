@@ -1,21 +1,28 @@
 // Checks that are under way, in storage.session: they outlive the service worker, not the browser.
 
+import { forget } from "./kept.js";
+
 /**
  * @typedef {object} Job
  * @property {string} id
- * @property {number} tab the tab with the card; -1 for the popup's own
+ * @property {number} tab the tab with the image and the card; -1 for a check of the extension's own pages
+ * @property {string | null} page which document of the tab has the card
  * @property {number} frame where the image is
  * @property {string} src the image's address as clicked
+ * @property {boolean} given the bytes were given with it
  * @property {boolean} fresh
  * @property {boolean} incognito
+ * @property {boolean} shot a screenshot is wanted
  * @property {string | null} check the server's id, once it was sent
- * @property {string[]} refused ways to the bytes that failed already
+ * @property {string | null} asked the address that the server was given
+ * @property {string[]} refused addresses that the server could not fetch
  * @property {number} at when it last moved, in ms
  * @property {any} view what the card shows
  */
 
 const PREFIX = "job:";
-const KEPT_MS = 6 * 3600 * 1000;
+const MOST_OVER = 20;
+const KEPT_MS = 3600 * 1000;
 
 /** @param {Job} job */
 export async function save(job) {
@@ -35,16 +42,17 @@ export async function all() {
   return kept.filter(([key]) => key.startsWith(PREFIX)).map(([, job]) => /** @type {Job} */ (job));
 }
 
-/** @param {string} id */
-export async function remove(id) {
-  await chrome.storage.session.remove(PREFIX + id);
+/** @param {string[]} ids */
+export async function remove(ids) {
+  await chrome.storage.session.remove(ids.map((id) => PREFIX + id));
+  await forget(ids);
 }
 
 /** Finished jobs make room: storage.session holds 10 MB. */
 export async function tidy() {
-  const old = (await all()).filter((job) => over(job)).sort((a, b) => b.at - a.at);
-  const gone = old.filter((job, index) => index >= 20 || Date.now() - job.at > KEPT_MS);
-  await chrome.storage.session.remove(gone.map((job) => PREFIX + job.id));
+  const old = (await all()).filter(over).sort((a, b) => b.at - a.at);
+  const gone = old.filter((job, index) => index >= MOST_OVER || Date.now() - job.at > KEPT_MS);
+  if (gone.length) await remove(gone.map((job) => job.id));
 }
 
 /** @param {Job} job */

@@ -29,6 +29,11 @@ export async function thumbnail(blob) {
   }
 }
 
+/** Whether the browser can show it as an image. @param {Blob} blob */
+export async function readable(blob) {
+  return createImageBitmap(blob).then((bitmap) => { bitmap.close(); return true; }, () => false);
+}
+
 /**
  * The visible part of a box in a picture of the window. Throws where nothing of it is visible.
  * @param {Blob} whole @param {{left: number, top: number, width: number, height: number, inner: number[]}} box

@@ -76,4 +76,5 @@ UNCERTAIN = {
 
 def done(name: str, of: dict[str, Any], **more: Any) -> dict[str, Any]:
     """The card's view of a finished check."""
-    return {"state": "done", "name": name, "verdict": of, "got": {"kind": "upload"}, **more}
+    view = {"state": "done", "name": name, "verdict": of, "got": {"kind": "upload"}}
+    return {**view, "attachable": True, **more}

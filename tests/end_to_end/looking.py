@@ -11,7 +11,7 @@ _DRAW = """async ([views, actions]) => {
     const named = Object.fromEntries(actions.map((name) => [name, async () => {}]));
     document.getElementById("none").hidden = true;
     document.getElementById("cards").replaceChildren(...views.map((view) => {
-        const card = aidetectCard.create({t, actions: {...named, canAttach: true}});
+        const card = aidetectCard.create({t, actions: named});
         const item = document.createElement("li");
         item.append(card.host);
         card.show(view);

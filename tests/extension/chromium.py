@@ -5,24 +5,24 @@ tab, which grants `activeTab` as a real click does; then the menu's event is dis
 worker, which alone grants nothing.
 """
 
-import time
 from pathlib import Path
 from typing import Any
 
 from ..end_to_end.conftest import FLAGS
+from .window import wait
 
 EXTENSION = Path(__file__).resolve().parents[2] / "extension"
-PATIENCE = 60.0
-ANSWERS = ("Probably AI-generated", "Probably not AI-generated", "Uncertain")
 
 
 class Chromium:
     """One profile with the extension: `with Chromium(playwright, program, folder) as chromium:`"""
 
-    def __init__(self, playwright: Any, program: str, profile: Path) -> None:
+    def __init__(
+        self, playwright: Any, program: str, profile: Path, *flags: str, **options: Any
+    ) -> None:
         loads = [f"--disable-extensions-except={EXTENSION}", f"--load-extension={EXTENSION}"]
         self.context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=program, args=[*FLAGS, *loads]
+            str(profile), executable_path=program, args=[*FLAGS, *flags, *loads], **options
         )
         workers = self.context.service_workers
         self.worker = (
@@ -41,37 +41,120 @@ class Chromium:
         """Settings, as the options page keeps them."""
         self.worker.evaluate("values => chrome.storage.local.set(values)", settings)
 
-    def click_image(self, page: Any, src: str) -> None:
-        """Right click on the image with this address in the page's top frame, then "Check image"."""
+    def grant(self, page: Any) -> None:
+        """What a click on the toolbar's button grants on this page."""
         page.bring_to_front()
         targets = self.session.send(
             "Target.getTargets", {"filter": [{"type": "tab", "exclude": False}]}
         )["targetInfos"]
-        [target] = [one["targetId"] for one in targets if one["url"] == page.url]
+        target = [one["targetId"] for one in targets if one["url"] == page.url][-1]
         self.session.send("Extensions.triggerAction", {"id": self.id, "targetId": target})
-        info = {"menuItemId": "image", "mediaType": "image", "srcUrl": src, "frameId": 0}
+
+    def click_image(self, page: Any, src: str, item: str = "image", framed: bool = False) -> None:
+        """Right click on the image with this address, in the page or in its only frame, then on the item
+        of the menu."""
+        self.grant(page)
+        info = {"menuItemId": item, "mediaType": "image", "srcUrl": src, "framed": framed}
         self.worker.evaluate(
-            """async (info) => {
-                const tabs = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
-                chrome.contextMenus.onClicked.dispatch(info, tabs[0]);
+            """async ({ framed, ...info }) => {
+                const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
+                const isThere = (id) => chrome.scripting
+                    .executeScript({ target: { tabId: tab.id, frameIds: [id] }, func: () => 0 })
+                    .then(() => true, (error) => !String(error).includes("No frame with id"));
+                let frameId = 0;
+                while (framed && frameId < 1000 && !(await isThere(++frameId)));
+                chrome.contextMenus.onClicked.dispatch({ ...info, frameId }, tab);
             }""",
             {**info, "editable": False, "pageUrl": page.url},
         )
 
-    def words(self, page: Any) -> list[str]:
-        """The texts that a screen reader finds on a page, those in closed shadow roots too."""
+    def nodes(self, page: Any) -> list[dict[str, Any]]:
+        """The page's accessibility tree, with what is in closed shadow roots."""
         session = page.context.new_cdp_session(page)
-        nodes = session.send("Accessibility.getFullAXTree")["nodes"]
+        nodes: list[dict[str, Any]] = session.send("Accessibility.getFullAXTree")["nodes"]
         session.detach()
-        found = [node.get("name", {}).get("value", "") for node in nodes if not node.get("ignored")]
-        return [text for text in found if text]
+        return [node for node in nodes if not node.get("ignored") and node.get("name", {}).get("value")]
+
+    def words(self, page: Any) -> list[str]:
+        """The texts that a screen reader finds on a page."""
+        return [node["name"]["value"] for node in self.nodes(page)]
+
+    def press(self, page: Any, name: str) -> None:
+        """A click on what has this name."""
+        roles = ("button", "radio", "checkbox", "link", "textbox", "DisclosureTriangle")
+        found: list[int] = []
+
+        def there() -> bool:
+            for node in self.nodes(page):
+                if node["name"]["value"] == name and node["role"]["value"] in roles:
+                    found[:] = [node["backendDOMNodeId"]]
+            return bool(found)
+
+        wait(there, lambda: f"{name}: {self.words(page)}")
+        session = page.context.new_cdp_session(page)
+        session.send("DOM.scrollIntoViewIfNeeded", {"backendNodeId": found[0]})
+        [quad] = session.send("DOM.getContentQuads", {"backendNodeId": found[0]})["quads"]
+        session.detach()
+        page.mouse.click((quad[0] + quad[4]) / 2, (quad[1] + quad[5]) / 2)
 
     def wait_for(self, page: Any, *texts: str) -> list[str]:
         """The page's words once one of these is among their beginnings."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            words = self.words(page)
-            if any(word.startswith(texts) for word in words):
-                return words
-            assert time.monotonic() < end, words
-            time.sleep(0.2)
+        words: list[str] = []
+
+        def there() -> bool:
+            words[:] = self.words(page)
+            return any(word.startswith(texts) for word in words)
+
+        wait(there, lambda: str(words))
+        return words
+
+
+class ChromiumWindow:
+    """See `window.Window`."""
+
+    name = "chromium"
+
+    def __init__(self, chromium: Chromium) -> None:
+        self.chromium = chromium
+        self.page = chromium.context.new_page()
+        self.page.set_default_timeout(60_000)
+
+    def goto(self, address: str) -> None:
+        self.page.goto(address)
+
+    def js(self, function: str, given: Any = None) -> Any:
+        return self.page.evaluate(function, given)
+
+    def extension(self, function: str, given: Any = None) -> Any:
+        return self.chromium.worker.evaluate(function, given)
+
+    def click(self, src: str, item: str = "image") -> None:
+        self.chromium.click_image(self.page, src, item)
+
+    def words(self) -> list[str]:
+        return self.chromium.words(self.page)
+
+    def press(self, name: str) -> None:
+        self.chromium.press(self.page, name)
+
+    def key(self, name: str) -> None:
+        self.page.keyboard.press(name)
+
+    def tabs(self) -> list[str]:
+        return [page.url for page in self.chromium.context.pages]
+
+    def turn_to(self, part: str) -> None:
+        def there() -> bool:
+            found = [page for page in self.chromium.context.pages if part in page.url]
+            if found:
+                self.page = found[-1]
+            self.chromium.context.pages[0].wait_for_timeout(20)  # lets playwright hear of new tabs
+            return bool(found)
+
+        wait(there, lambda: str(self.tabs()))
+        self.page.bring_to_front()
+
+    def close(self) -> None:
+        """All tabs but the first."""
+        for page in self.chromium.context.pages[1:]:
+            page.close()

@@ -1,13 +1,16 @@
-"""All that a right click goes through: Chromium with the extension, a site, a server, a worker."""
+"""All that a right click goes through: browsers with the extension, sites, a server, a worker."""
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ..end_to_end.stack import Stack
-from .chromium import Chromium
+from .chromium import Chromium, ChromiumWindow
+from .firefox import Firefox, FirefoxWindow
 from .site import Site
+from .window import Window, keep
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +22,19 @@ def chromium(
         yield chromium
 
 
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    pytest.importorskip("marionette_driver", reason="needs the package marionette_driver")
+    program = shutil.which("firefox-esr") or shutil.which("firefox")
+    if program is None:
+        pytest.skip("needs Firefox: apt-get install firefox-esr")
+    with Firefox(program, tmp_path_factory.mktemp("firefox") / "log") as firefox:
+        yield firefox
+
+
 @pytest.fixture
 def connected(chromium: Chromium, stack: Stack) -> Chromium:
-    """The browser, its extension connected to the server, with nothing remembered."""
+    """Chromium, its extension connected to the server, with nothing remembered."""
     chromium.worker.evaluate("() => chrome.storage.local.clear()")
     chromium.keep(server=stack.address.rstrip("/"), key=stack.key)
     return chromium
@@ -32,6 +45,20 @@ def tab(chromium: Chromium) -> Iterator[Any]:
     page = chromium.context.new_page()
     yield page
     page.close()
+
+
+@pytest.fixture(params=["chromium", "firefox"])
+def window(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Window]:
+    """A new tab of each browser, its extension connected, with nothing remembered."""
+    browser = request.getfixturevalue(request.param)
+    window: Window
+    window = ChromiumWindow(browser) if request.param == "chromium" else FirefoxWindow(browser)
+    window.extension(
+        "async () => { await chrome.storage.local.clear(); await chrome.storage.session.clear(); }"
+    )
+    keep(window, server=stack.address.rstrip("/"), key=stack.key)
+    yield window
+    window.close()
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ export class Check {
   constructor(api, source, limits, onchange) {
     Object.assign(this, { api, source, limits, onchange, id: null, wake: null, abort: null });
     const got = source.file ? { kind: "upload" } : { kind: "url", host: host(source.url) };
-    this.view = { state: "waiting", name: source.file ? source.file.name || "image" : source.url.split(/[?#]/)[0], got, picture: null };
+    this.view = { state: "waiting", name: source.file ? source.file.name || "image" : source.url.split(/[?#]/)[0], got, picture: null, attachable: Boolean(source.file) };
     if (source.file) this.view.picture = URL.createObjectURL(source.file);
   }
 

@@ -118,7 +118,6 @@ function actionsFor(result) {
     choose: () => $("files").click(),
     connect: () => { offerToConnect(); $("secret").focus(); },
     ...(check.source.url ? { editUrl: () => editAddress(check.source.url) } : {}),
-    canAttach: Boolean(check.source.file),
     report: (report) => send(check, report),
   };
 }
