@@ -122,7 +122,7 @@ def urls(bench: Bench, rounds: int, checks: int) -> Figures:
     each: list[float] = []
     shares, rates = [], []
     with (
-        origin(ORIGIN_SECONDS, (2 * rounds + 2) * checks) as address,
+        origin(ORIGIN_SECONDS) as address,
         bench.server() as (port, _),
         bench.stub_worker(),
     ):
@@ -164,7 +164,7 @@ def litserve(bench: Bench, checks: int) -> Figures:
         return {}
     numbers = itertools.count()
     with (
-        origin(ORIGIN_SECONDS, 8 * checks) as address,
+        origin(ORIGIN_SECONDS) as address,
         litserve_app(interpreter, bench.folder) as peer,
         bench.server() as (port, _),
         bench.stub_worker(),

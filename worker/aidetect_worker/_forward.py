@@ -1,13 +1,11 @@
 """The thread that owns the model: whatever is ready, in one forward; and what to do when one fails."""
 
-import inspect
 import logging
 import queue
 import threading
 import time
 from collections.abc import Sequence
 from io import BytesIO
-from typing import Any
 
 from PIL import Image
 
@@ -37,8 +35,6 @@ class Forwarder:
         metrics: Metrics,
     ) -> None:
         self._engine, self._ready, self._events, self._metrics = engine, ready, events, metrics
-        maps = "heat_maps" in inspect.signature(engine.judge).parameters
-        self._options: dict[str, Any] = {"heat_maps": True} if maps else {}
         self._plain = engine.prepare(plain_image())
         self.broken = not self._works()
         threading.Thread(target=self._run, name="aidetect-forward", daemon=True).start()
@@ -80,7 +76,7 @@ class Forwarder:
 
     def _forward(self, batch: Sequence[Check]) -> list[PixelResult]:
         started = time.monotonic()
-        results = self._engine.judge([c.prepared for c in batch if c.prepared], **self._options)
+        results = self._engine.judge([c.prepared for c in batch if c.prepared], heat_maps=True)
         self._metrics.forward.observe(time.monotonic() - started)
         self._metrics.batch.observe(len(batch))
         return results
@@ -88,7 +84,7 @@ class Forwarder:
     def _works(self) -> bool:
         """Whether the model answers for an image that is known to be good."""
         try:
-            return len(self._engine.judge([self._plain], **self._options)) == 1
+            return len(self._engine.judge([self._plain], heat_maps=True)) == 1
         except Exception:
             log.exception("the model does not even answer for a plain image")
             return False
