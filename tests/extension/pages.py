@@ -1,0 +1,112 @@
+"""The extension's own pages in Chromium: opened, the real popup too, and what they may never do."""
+
+import itertools
+import json
+from types import TracebackType
+from typing import Any
+
+from ..end_to_end.stack import until
+from .chromium import Chromium
+
+NAMES = ("popup", "options", "history", "report", "welcome", "allow")
+
+
+class OwnPage:
+    """`with OwnPage(chromium, "options.html") as page:` Fails for what the page tells the console of
+    errors, and for requests to anywhere but the extension and `servers`."""
+
+    def __init__(self, chromium: Chromium, name: str, *servers: str) -> None:
+        self.chromium, self.name = chromium, name
+        self.own = f"chrome-extension://{chromium.id}/"
+        self.servers = tuple(server.rstrip("/") + "/" for server in servers)
+        self.wrong: list[str] = []
+
+    def __enter__(self) -> Any:
+        self.page = self.chromium.context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.page.set_viewport_size({"width": 900, "height": 800})
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("console", self._console)
+        self.page.on("request", self._request)
+        self.page.goto(f"{self.own}pages/{self.name}")
+        self.page.wait_for_selector("body:not([hidden])")
+        return self.page
+
+    def _console(self, message: Any) -> None:
+        # That a request failed is told by the browser itself, whatever a page does about it.
+        failed = ("Failed to load resource", "Access to fetch at")
+        if message.type == "error" and not message.text.startswith(failed):
+            self.wrong.append(message.text)
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.own, "blob:", "data:", *self.servers)):
+            self.wrong.append(f"a request to {request.url}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.page.is_closed():
+            self.page.close()
+        assert kind or not self.wrong, self.wrong
+
+
+class Popup:
+    """The popup as the toolbar's button opens it over a page. Playwright does not know it."""
+
+    def __init__(self, chromium: Chromium, page: Any) -> None:
+        self.chromium, self.numbers, self.answers = chromium, itertools.count(1), {}
+        self.session = chromium.context.browser.new_browser_cdp_session()
+        chromium.grant(page)
+        until(self._targets)
+        [target] = self._targets()
+        self.session.on("Target.receivedMessageFromTarget", self._heard)
+        attached = self.session.send("Target.attachToTarget", {"targetId": target, "flatten": False})
+        self.attached = attached["sessionId"]
+
+    def _targets(self) -> list[str]:
+        found = self.session.send("Target.getTargets")["targetInfos"]
+        return [one["targetId"] for one in found if one["url"].endswith("/pages/popup.html")]
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        message = json.loads(event["message"])
+        self.answers[message.get("id")] = message
+
+    def send(self, method: str, **params: Any) -> dict[str, Any]:
+        number = next(self.numbers)
+        message = json.dumps({"id": number, "method": method, "params": params})
+        self.session.send("Target.sendMessageToTarget", {"sessionId": self.attached, "message": message})
+
+        def answered() -> bool:
+            self.chromium.context.pages[0].wait_for_timeout(20)  # lets playwright hear of it
+            return number in self.answers
+
+        until(answered, lambda: method)
+        answer = self.answers.pop(number)
+        assert "result" in answer, answer
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def js(self, expression: str) -> Any:
+        answer = self.send(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def closed(self) -> bool:
+        return not self._targets()
+
+
+def clear(chromium: Chromium) -> None:
+    """Nothing kept, no check under way."""
+    chromium.worker.evaluate(
+        "async () => { await chrome.storage.local.clear(); await chrome.storage.session.clear(); }"
+    )
+
+
+def tab_id(chromium: Chromium, page: Any) -> int:
+    """What the browser calls the tab of a page, once it was granted."""
+    query = "async (url) => (await chrome.tabs.query({})).find((tab) => tab.url === url)?.id"
+    found = chromium.worker.evaluate(query, page.url)
+    assert isinstance(found, int)
+    return found
