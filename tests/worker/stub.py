@@ -44,7 +44,7 @@ class StubEngine(Engine):
             with Path(self._notes).open("a") as file:
                 file.write(f"{text}\n")
 
-    def prepare(self, data: bytes, *, name: str | None = None) -> Prepared:
+    def prepare(self, data: bytes, *, name: str | None = None, keep_pixels: bool = False) -> Prepared:
         sha256 = hashlib.sha256(data).hexdigest()
         if data != plain_image():
             self.note(f"decode {sha256}")
@@ -67,10 +67,8 @@ class StubEngine(Engine):
         for one in prepared:
             if isinstance(one.views, bytes):
                 obey(one.views, "forward", len(prepared))
-        return [self._answer(one) for one in prepared]
-
-    def _answer(self, one: Prepared) -> PixelResult:
-        return PixelResult("real", None, 0.03, (), (), one.image, MODEL, b"\x89PNG")
+        drawn = b"\x89PNG" if heat_maps else None
+        return [PixelResult("real", None, 0.03, (), (), one.image, MODEL, drawn) for one in prepared]
 
 
 def obey(data: bytes, stage: str, images: int = 1) -> None:

@@ -352,4 +352,4 @@ def test_asking_without_a_worker_says_so_and_leaves_nothing(broker: Broker, redi
     with pytest.raises(TimeoutError, match="with 0 workers alive: start one with `aidetect worker`"):
         broker.check("http://example.org/photo.jpg", timeout=0.2)
     assert broker.queue_length() == 0
-    assert not [key for key in redis.keys() if b"askers" in key or b"flight" in key]
+    assert not [key for key in redis.keys("*") if b"askers" in key or b"flight" in key]

@@ -129,8 +129,9 @@ def test_failures_are_kept_by_their_cause(
     with cache.pipeline() as pipe:
         cache.keep_problem(pipe, request, problem)
         pipe.execute()
-    assert cache.read([request]).problems[request.identity] == (problem if seconds > 0 else None)
-    assert redis.ttl(_names.failed(request.identity)) in (seconds, seconds - 1)
+    asked = request.fleet, request.identity
+    assert cache.read([request]).problems[asked] == (problem if seconds > 0 else None)
+    assert redis.ttl(_names.failed(*asked)) in (seconds, seconds - 1)
 
 
 @pytest.mark.parametrize(

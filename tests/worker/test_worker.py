@@ -1,7 +1,8 @@
 """One worker in this process, on a real Redis, with a stub for the model."""
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from rq.worker import SimpleWorker
 from aidetect._errors import ConfigurationError
 from aidetect._protocol import CheckRequest
 from aidetect_worker import BatchWorker, Broker
+from aidetect_worker._batch import Held, Ledger, Taken
+from aidetect_worker._broker import INTERNAL
 from aidetect_worker._job import CheckJob, CheckQueue
 from aidetect_worker._settings import QueueSettings
 
@@ -201,6 +204,45 @@ def test_a_check_for_another_model_is_put_back(broker: Broker, redis: Redis, wor
         job.encode()
     ]
     other.close()
+
+
+def test_a_bulk_check_that_a_person_asks_for_too_is_run_as_theirs(
+    broker: Broker, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: list[CheckRequest] = []
+    begin = Ledger.begin
+
+    def noting(self: Ledger, jobs: Sequence[tuple[Taken, CheckRequest]]) -> list[Held]:
+        run.extend(request for _, request in jobs)
+        return begin(self, jobs)
+
+    monkeypatch.setattr(Ledger, "begin", noting)
+    keys = [broker.store_upload(bytes([n]), f"{n}" * 64) for n in range(3)]
+    bulk = [CheckRequest.for_upload(f"{n}" * 64, FLEET, keys[n], priority="bulk") for n in range(3)]
+    jobs = [broker.submit(request, "many") for request in bulk]
+    assert broker.submit(replace(bulk[2], priority="interactive"), "person") == jobs[2]
+    work()
+    assert [(request.sha256, request.priority) for request in run] == [
+        ("2" * 64, "interactive"), ("0" * 64, "bulk"), ("1" * 64, "bulk"),
+    ]  # fmt: skip
+
+
+def test_a_url_that_ends_its_check_is_left_alone_for_a_while(
+    broker: Broker, redis: Redis, work: Work, tmp_path: Path
+) -> None:
+    with Origin() as origin:
+        url = origin.serve("/a.png", poison("decode", "raise"))
+        request = CheckRequest.for_url(url, FLEET)
+        job = broker.submit(request, "me")
+        work()
+        assert problem(broker, job)["code"] == "internal" and len(origin.requests) == 3
+        assert broker.known(request) == INTERNAL
+        assert broker.known(replace(request, fleet="f" * 16)) is None, "another model may do better"
+        work()
+        assert len(origin.requests) == 3
+        FailedJobRegistry(queue=CheckQueue("checks", connection=redis)).requeue(job)
+        work()
+        assert len(origin.requests) > 3, "its operator knows better"
 
 
 def test_max_jobs_counts_jobs_and_not_batches(broker: Broker, redis: Redis, work: Work) -> None:

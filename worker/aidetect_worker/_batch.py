@@ -43,11 +43,12 @@ log = logging.getLogger("aidetect.worker")
 @dataclass(frozen=True, slots=True, eq=False)
 class Taken:
     """A job that was taken and is not begun. `suspect`: a worker began to analyse it and never finished,
-    so it may be what ended that worker."""
+    so it may be what ended that worker. `interactive`: whether it is now, whatever it was made as."""
 
     id: str
     data: bytes
     suspect: bool
+    interactive: bool
     asked: datetime | None
 
 
@@ -60,6 +61,8 @@ class Held:
     request: CheckRequest
     began: float
     """Seconds since 1970."""
+    again: bool
+    """Whether it was analysed before, and ended otherwise than by an answer."""
 
     @property
     def entry(self) -> str:
@@ -105,17 +108,20 @@ class Ledger:
 
     def load(self, job_id: str) -> Taken | None:
         """A job that was taken by other means."""
-        fields = self.redis.hmget(_names.job(job_id), "data", "status", "stage", "enqueued_at")
+        fields = self.redis.hmget(
+            _names.job(job_id), "data", "status", "stage", "enqueued_at", "priority"
+        )
         return next(iter(self._alive_ones([[job_id.encode(), *fields]])), None)
 
     def _alive_ones(self, found: Iterable[Any]) -> list[Taken]:
         """What is no job, or is over already, is struck off."""
         jobs, dead = [], []
-        for name, data, status, stage, asked in found:
+        for name, data, status, stage, asked, priority in found:
             if data is None or status in OVER:
                 dead.append(name)
             else:
-                jobs.append(Taken(name.decode(), data, stage == b"analysing", _moment(asked)))
+                suspect, interactive = stage == b"analysing", priority == b"interactive"
+                jobs.append(Taken(name.decode(), data, suspect, interactive, _moment(asked)))
         if dead:
             self.strike(dead)
         return jobs
@@ -144,9 +150,10 @@ class Ledger:
         if not jobs:
             return []
         moment = now()
-        fresh = [Held(job.id, uuid4().hex, request, moment.timestamp()) for job, request in jobs]
+        seconds = moment.timestamp()
+        fresh = [Held(job.id, uuid4().hex, request, seconds, job.suspect) for job, request in jobs]
         keys = [self.begun_key, self.queue.intermediate_queue_key, self.worker.key]
-        arguments = [self.worker.name, utcformat(moment), moment.timestamp(), LEASE, EXECUTION_TTL]
+        arguments = [self.worker.name, utcformat(moment), seconds, LEASE, EXECUTION_TTL]
         for one in fresh:
             arguments += one.id, one.run
         ours = self.persistently(lambda: self._run(_scripts.BEGIN, keys, arguments))

@@ -6,20 +6,21 @@ views, reader or anchor nothing old can be found. All of it may vanish at any ti
 of making it again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from redis.client import Pipeline
 
 from aidetect._errors import AidetectError
-from aidetect._protocol import CheckRequest
+from aidetect._protocol import CheckRequest, Outcome
 from aidetect._provenance import Finding, claims_from_dicts, claims_identity
 from aidetect._result import PixelResult
 
 from . import _names
 from ._freshness import Remembered
-from ._redis import Client
+from ._redis import UNAVAILABLE, Client
 
 FAILED_TTL = {
     "dns": 60,
@@ -36,6 +37,7 @@ FAILED_TTL = {
     "unsupported_format": 600,
     "corrupt_image": 600,
     "too_many_pixels": 600,
+    "internal": 300,
 }
 """Seconds for which a failure answers the next asker too, by its code; of other codes none is kept."""
 
@@ -77,16 +79,17 @@ class VerdictCache:
 
     def read(self, requests: Iterable[CheckRequest], hosts: Iterable[str] = ()) -> "Read":
         """What URLs named, which requests failed lately and which hosts want rest. One round trip."""
-        identities = list(dict.fromkeys(request.identity for request in requests))
+        asked = list(dict.fromkeys((request.fleet, request.identity) for request in requests))
+        identities = list(dict.fromkeys(identity for _, identity in asked))
         names = list(dict.fromkeys(hosts))
-        keys = [_names.url(each) for each in identities] + [_names.failed(each) for each in identities]
+        keys = [_names.url(identity) for identity in identities]
+        keys += [_names.failed(fleet, identity) for fleet, identity in asked]
         keys += [_names.held(name) for name in names]
-        values: list[Any] = self._redis.mget(keys) if keys else []
-        count = len(identities)
+        values: Iterator[Any] = iter(self._redis.mget(keys) if keys else ())
         return Read(
-            dict(zip(identities, map(_remembered, values[:count]), strict=True)),
-            dict(zip(identities, map(_problem, values[count : 2 * count]), strict=True)),
-            dict(zip(names, (float(value or 0) for value in values[2 * count :]), strict=True)),
+            {identity: _remembered(next(values)) for identity in identities},
+            {each: _problem(next(values)) for each in asked},
+            {name: float(next(values) or 0) for name in names},
         )
 
     def keep_result(self, pipe: Pipeline, fleet: str, result: PixelResult) -> None:
@@ -116,15 +119,21 @@ class VerdictCache:
         if "retry_after" in problem or problem.get("status") == 429:
             ttl = max(5, min(int(problem.get("retry_after") or 0), 600))
         if ttl:
-            pipe.set(_names.failed(request.identity), _names.pack(problem), ex=ttl)
+            pipe.set(_names.failed(request.fleet, request.identity), _names.pack(problem), ex=ttl)
+
+    def remember_problem(self, request: CheckRequest, outcome: Outcome) -> None:
+        """The same at once; where the caches are away nothing is kept."""
+        with suppress(*UNAVAILABLE), self.pipeline() as pipe:
+            self.keep_problem(pipe, request, outcome.problem or {"code": ""})
+            pipe.execute()
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """By identity of the request, and by host."""
+    """By identity of the request, with its fleet for problems; and by host."""
 
     remembered: dict[str, Remembered | None]
-    problems: dict[str, dict[str, Any] | None]
+    problems: dict[tuple[str, str], dict[str, Any] | None]
     held_until: dict[str, float]
 
 

@@ -56,7 +56,7 @@ def _found(
     request: CheckRequest, read: Read, recalled: dict[tuple[str, str], Recalled], now: float
 ) -> Found:
     outcome = _outcome(request, read, recalled)
-    problem = None if request.fresh else read.problems.get(request.identity)
+    problem = None if request.fresh else read.problems.get((request.fleet, request.identity))
     if problem is not None and (outcome is None or request.kind == "url"):
         return Found(Outcome(None, problem))
     if request.kind == "upload":

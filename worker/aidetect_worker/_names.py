@@ -59,8 +59,8 @@ def url(identity: str) -> str:
     return f"aidetect:url:{identity}"
 
 
-def failed(identity: str) -> str:
-    return f"aidetect:failed:{identity}"
+def failed(fleet: str, identity: str) -> str:
+    return f"aidetect:failed:{fleet}:{identity}"
 
 
 def held(host: str) -> str:

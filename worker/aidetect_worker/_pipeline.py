@@ -201,7 +201,8 @@ class Pipeline:
             return
         found = self._forgiving(lambda: look(self._cache, [check.held.request for check in new]), new)
         for check, known in zip(new, found or [Found()] * len(new), strict=True):
-            check.found = known
+            failed = known.outcome is not None and known.outcome.problem is not None
+            check.found = Found() if failed and check.held.again else known
         unknown = [check for check in new if check.found.outcome is None]
         self._forgiving(lambda: self._fetch.read_ahead(unknown), unknown)
         for check in new:

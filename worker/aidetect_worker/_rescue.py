@@ -19,6 +19,7 @@ from aidetect._errors import AidetectError
 from . import _names, _scripts
 from ._batch import Ledger
 from ._broker import INTERNAL
+from ._cache import VerdictCache
 from ._flights import settle
 from ._job import CheckJob, read_request
 from ._uploads import Uploads
@@ -34,8 +35,8 @@ FORGIVEN = 5
 class Rescuer:
     """One worker's part in it."""
 
-    def __init__(self, ledger: Ledger, uploads: Uploads) -> None:
-        self._ledger, self._uploads = ledger, uploads
+    def __init__(self, ledger: Ledger, uploads: Uploads, cache: VerdictCache) -> None:
+        self._ledger, self._uploads, self._cache = ledger, uploads, cache
         self._queue, self._redis = ledger.queue, ledger.redis
         self._seen: dict[str, float] = {}
 
@@ -107,5 +108,6 @@ class Rescuer:
                 pipe.execute()
             except WatchError:
                 return  # somebody else has it in hand
+        self._cache.remember_problem(request, INTERNAL)
         worker.handle_exception(job, type(error), error, None)
         queue.enqueue_dependents(job)

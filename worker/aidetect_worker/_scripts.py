@@ -11,13 +11,14 @@ are made inside: like RQ itself, this is for one Redis and not for Redis Cluster
 from ._uploads import LUA_DROP
 
 TAKE = """
--- KEYS queue, intermediate; ARGV most. Answers {id, data, status, stage, enqueued_at} of each job.
+-- KEYS queue, intermediate; ARGV most. Answers {id, data, status, stage, enqueued_at, priority} of each.
 local taken = {}
 for index = 1, tonumber(ARGV[1]) do
   local id = redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT')
   if not id then break end
-  local fields = redis.call('HMGET', 'rq:job:' .. id, 'data', 'status', 'stage', 'enqueued_at')
-  taken[index] = {id, unpack(fields, 1, 4)}
+  local fields = redis.call('HMGET', 'rq:job:' .. id, 'data', 'status', 'stage', 'enqueued_at',
+    'priority')
+  taken[index] = {id, unpack(fields, 1, 5)}
 end
 return taken
 """

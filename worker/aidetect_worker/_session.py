@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.client import Pipeline as RedisPipeline
@@ -165,6 +165,8 @@ class Session:
             except Exception as error:  # whatever others wrote
                 self._refuse(job.id, error)
                 continue
+            if job.interactive:  # which a bulk one becomes when a person asks for the same
+                request = replace(request, priority="interactive")
             if request.fleet == self._fingerprint:
                 requests.append((job, request))
             else:
@@ -267,3 +269,4 @@ class Session:
             with redis.pipeline() as pipe:
                 settle(pipe, held.id, held.request, INTERNAL, self._uploads)
                 pipe.execute()
+            self._cache.remember_problem(held.request, INTERNAL)

@@ -149,7 +149,7 @@ class BatchWorker(SimpleWorker):
         self._watchdog = Watchdog(own.job_timeout + 30)
         queue = CheckQueue(QUEUE, connection=self.connection)
         self._ledger = Ledger(self, queue, self._watchdog.feed)
-        self._rescuer = Rescuer(self._ledger, uploads)
+        self._rescuer = Rescuer(self._ledger, uploads, cache)
         self._fetching = Fetching(fetch, uploads, Budget(own.max_memory // 2), caches)
         self._pipeline = Pipeline(engine, self._fetching, cache, limits, self.metrics)
         self._session = Session(
