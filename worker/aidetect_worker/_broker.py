@@ -161,8 +161,7 @@ class Broker:
             pipe.lpos(self.flights.queue.key, job_id)
             answer, (status, stage), index = pipe.execute()
         if answer is not None:
-            outcome = Outcome.from_dict(_names.unpack(answer))
-            return JobState("failed" if outcome.verdict is None else "done", outcome=outcome)
+            return _finished(answer)
         if status in (b"failed", b"stopped"):
             return JobState("failed", outcome=INTERNAL)
         if status == b"started":
@@ -182,7 +181,10 @@ class Broker:
             now = self.state(job_id)
             if now.outcome is not None or milliseconds <= 0:
                 return now
-        self._waiting.xread({_names.rq_result(job_id): "0-0"}, count=1, block=milliseconds)
+        if self._waiting.xread({_names.rq_result(job_id): "0-0"}, count=1, block=milliseconds):
+            answer = self.redis.get(_names.answer(job_id))
+            if isinstance(answer, bytes):
+                return _finished(answer)
         return self.state(job_id)
 
     def store_upload(self, data: bytes, sha256: str) -> str:
@@ -207,3 +209,8 @@ class Broker:
         self.redis.ping()
         if self.cache_redis is not self.redis:
             self.cache_redis.ping()
+
+
+def _finished(answer: bytes) -> JobState:
+    outcome = Outcome.from_dict(_names.unpack(answer))
+    return JobState("failed" if outcome.verdict is None else "done", outcome=outcome)

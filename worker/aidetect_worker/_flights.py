@@ -128,6 +128,8 @@ class Flights:
         return [None if job_id is None else job_id.decode() for job_id in ids]
 
     def _send(self, commands: list[list[Any]]) -> list[bytes | None]:
+        if len(commands) == 1:  # a pipeline of one costs as much again
+            return [self._redis.evalsha(self._submit.sha, _SUBMIT_KEYS, *commands[0])]
         with self._redis.pipeline(transaction=False) as pipe:
             for arguments in commands:
                 pipe.evalsha(self._submit.sha, _SUBMIT_KEYS, *arguments)
