@@ -41,7 +41,8 @@ resume();
 async function menus() {
   await chrome.contextMenus.removeAll();
   chrome.contextMenus.create({ id: "image", title: chrome.i18n.getMessage("ext_menu_image"), contexts: ["image"] });
-  chrome.contextMenus.create({ id: "page", title: chrome.i18n.getMessage("ext_menu_page"), contexts: ["page", "video", "link"] });
+  // Not on links: a linked image would have two items, which browsers put into a menu below the menu.
+  chrome.contextMenus.create({ id: "page", title: chrome.i18n.getMessage("ext_menu_page"), contexts: ["page", "video"] });
 }
 
 /** @param {chrome.contextMenus.OnClickData} info @param {chrome.tabs.Tab} [tab] */

@@ -62,7 +62,7 @@ globalThis.aidetectPlace ??= (() => {
     let held = cards.get(job);
     if (!held) {
       const t = globalThis.aidetectCardText.translator(words.messages, words.lang);
-      held = { card: globalThis.aidetectCard.create({ t, actions: actionsFor(job), mode: "closed" }), over: false, at: 0 };
+      held = { card: globalThis.aidetectCard.create({ t, actions: actionsFor(job), mode: "closed", level: 2 }), over: false, at: 0 };
       cards.set(job, held);
       shelf.prepend(held.card.host);
     }

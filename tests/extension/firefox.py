@@ -175,6 +175,7 @@ class FirefoxWindow:
 
     def close(self) -> None:
         """All tabs but the one that tests keep."""
+        self.firefox.chrome(f"{_MENU}.hidePopup()")
         for handle in self.marionette.window_handles:
             if handle != self.firefox.home:
                 self.marionette.switch_to_window(handle, focus=False)

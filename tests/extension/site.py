@@ -2,6 +2,7 @@
 read, one that is refused to whoever does not come from its pages."""
 
 import io
+import itertools
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -9,8 +10,10 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image, ImageFilter
 
+_SITES = itertools.count()
 
-def picture(seed: int, width: int = 320, height: int = 240) -> bytes:
+
+def picture(seed: int | list[int], width: int = 320, height: int = 240) -> bytes:
     """A JPEG of soft random colours, another for each seed."""
     random = np.random.default_rng(seed)
     small = random.integers(30, 226, (height // 20, width // 20, 3), dtype=np.uint8)
@@ -23,17 +26,20 @@ def picture(seed: int, width: int = 320, height: int = 240) -> bytes:
 
 
 class Site:
-    """Serves `pages` (path → HTML) and pictures; `asked` holds the path of each request for one.
+    """Serves `pages` (path → HTML), `files` (path → type and content), and pictures that no other has.
 
+    `asked` holds the path of each request for one of the last two, `asked_by_server` aidetect's own.
     `/image/N.jpg` is open; `/private/N.jpg` wants the cookie that every page sets; `/hotlink/N.jpg`
     wants a Referer of this site.
     """
 
     def __init__(self) -> None:
-        site = self
+        site, number = self, next(_SITES)
         self.pages: dict[str, str] = {}
         self.policy: dict[str, str] = {}
+        self.files: dict[str, tuple[str, bytes]] = {}
         self.asked: list[str] = []
+        self.asked_by_server: list[str] = []
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
@@ -43,6 +49,11 @@ class Site:
                     self.answer(200, "text/html; charset=utf-8", site.pages[path].encode(), path)
                     return
                 site.asked.append(path)
+                if "aidetect" in self.headers.get("User-Agent", ""):
+                    site.asked_by_server.append(path)
+                if path in site.files:
+                    self.answer(200, *site.files[path])
+                    return
                 refused = (kind == "private" and "seen=1" not in self.headers.get("Cookie", "")) or (
                     kind == "hotlink" and not self.headers.get("Referer", "").startswith(site.address)
                 )
@@ -51,12 +62,14 @@ class Site:
                 else:
                     seed = int(name.removesuffix(".jpg"))
                     size = (640, 480) if seed % 10 == 9 else (320, 240)
-                    self.answer(200, "image/jpeg", picture(seed, *size))
+                    self.answer(200, "image/jpeg", picture([number, seed], *size))
 
             def answer(self, status: int, kind: str, body: bytes, page: str = "") -> None:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
+                lasting = self.path.startswith("/image/")
+                self.send_header("Cache-Control", "max-age=600" if lasting else "no-cache")
                 if page:
                     self.send_header("Set-Cookie", "seen=1; Path=/; SameSite=Lax")
                     if policy := site.policy.get(page):
