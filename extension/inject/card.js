@@ -1,11 +1,11 @@
 // The card: a verdict with its evidence, or how far a check has come, drawn into a shadow root of its own.
 //
 // A classic script, to be loaded after card-text.js and card-style.js; it defines
-//   globalThis.aidetectCard.create({ t, actions, mode = "open" }) -> { host, show(view), focus(), remove() }
-// `t` comes from aidetectCardText.translator. Only the `actions` that are given are offered: retry,
-// recheck, cancel, close, choose, connect, allow, screenshot, editUrl, open, download(kind, view), and
-// copy(text) and report({label, note, attach}), which return promises. Without `copy` the browser's clipboard
-// is used, where it has one.
+//   globalThis.aidetectCard.create({ t, actions, mode = "open", level = 3 }) -> { host, show(view), focus(), remove() }
+// `t` comes from aidetectCardText.translator; `level` is that of its heading. Only the `actions` that are
+// given are offered: retry, recheck, cancel, close, choose, connect, allow, screenshot, editUrl, open,
+// download(kind, view), and copy(text) and report({label, note, attach}), which return promises. Without
+// `copy` the browser's clipboard is used, where it has one.
 // A view is { state, name, position, paused: {why, seconds}, verdict, signature, problem, got: {kind, host},
 // picture: URL of data: or blob:, attachable: whether a report may carry the image,
 // heatmap: () => Promise<Blob | null> }, its state one of waiting, sending, queued, fetching, analysing, paused,
@@ -54,14 +54,14 @@
     return svg;
   }
 
-  /** @param {{t: any, actions?: any, mode?: ShadowRootMode}} options */
-  function create({ t, actions = {}, mode = "open" }) {
+  /** @param {{t: any, actions?: any, mode?: ShadowRootMode, level?: number}} options */
+  function create({ t, actions = {}, mode = "open", level = 3 }) {
     const host = document.createElement("div");
     const root = host.attachShadow({ mode });
     root.adoptedStyleSheets = [style()];
     const name = h("bdi", { class: "name", id: "name", dir: "auto" });
     const badge = h("div", { class: "badge" });
-    const word = h("h3", { id: "word" });
+    const word = h("h3", { id: "word", "aria-level": level });
     const line = h("p");
     const bar = h("div", { class: "bar" });
     const close = h("button", { type: "button", class: "icon", "aria-describedby": "name", onclick: () => actions.close() }, icon("close"));
@@ -73,6 +73,7 @@
     root.append(article);
     article.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key !== "Escape") return;
+      event.preventDefault(); // it is used up: whoever holds the cards does not close another
       const form = rest.querySelector("form");
       if (form?.contains(root.activeElement)) toggleReport(form, false); // what was typed stays
       else actions.close?.();
@@ -135,7 +136,7 @@
     function answer(/** @type {any} */ view) {
       const why = h("div", { class: "why" },
         h("ul", { class: "reasons" }, ...text.reasons(view.verdict, t).map((/** @type {string} */ one) => h("li", { dir: "auto" }, one))),
-        h("div", {}, h("h4", {}, t("evidence_title")),
+        h("div", {}, h("h4", { "aria-level": level + 1 }, t("evidence_title")),
           h("ul", { class: "evidence" }, ...text.evidence(view.verdict, t).map(evidence))),
         h("details", {}, h("summary", {}, t("details_title")), pairs(text.facts(view, t))));
       const figure = picture(view);
@@ -229,7 +230,7 @@
         h("label", { class: "field" }, t("report_note"), note),
         shown.attachable ? h("label", { class: "choice" }, attach, t("report_attach")) : null,
         h("div", { class: "row" }, send));
-      const form = h("form", { hidden: true, "aria-label": t("report_title"), onsubmit: async (/** @type {Event} */ event) => {
+      const form = h("form", { hidden: true, "aria-labelledby": "report name", onsubmit: async (/** @type {Event} */ event) => {
         event.preventDefault();
         const chosen = form.querySelector("input[name=label]:checked");
         told.textContent = chosen ? "" : t("report_choose");
@@ -243,7 +244,7 @@
           told.textContent = t("report_failed", { why: text.problem(error, t) });
         }
         send.disabled = false;
-      } }, h("h4", {}, t("report_title")), fields, told);
+      } }, h("h4", { id: "report", "aria-level": level + 1 }, t("report_title")), fields, told);
       return form;
     }
 

@@ -29,7 +29,7 @@ chrome.storage.session.onChanged.addListener((changes) => {
 
 /** @param {string | null} id of a job @param {any} view */
 function add(id, view) {
-  const card = globalThis.aidetectCard.create({ t, actions: actions(id) });
+  const card = globalThis.aidetectCard.create({ t, actions: actions(id), level: 2 });
   $("cards").append(card.host);
   card.show(shown(view));
   cards.set(id ?? "", card);
