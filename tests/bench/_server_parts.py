@@ -26,12 +26,12 @@ Ask = Callable[[int], bytes]
 """The bytes of the next request of client n."""
 
 
-def bare() -> Any:
+def bare(url: str = "") -> Any:
     """One route that does one Redis GET: what nothing on Flask and Redis can be faster than."""
     from flask import Flask, Response
     from redis import Redis
 
-    app, redis = Flask("bare"), Redis.from_url(os.environ["AIDETECT_REDIS_URL"])
+    app, redis = Flask("bare"), Redis.from_url(url or os.environ["AIDETECT_REDIS_URL"])
 
     @app.get("/")
     def get() -> Response:

@@ -30,6 +30,7 @@ sys.path[:0] = [
 ]
 
 from _server_parts import SECRET, Load, gunicorn, litserve_app, request, resident, worker  # noqa: E402
+from _server_steps import print_steps  # noqa: E402
 from _worker_parts import FORWARD, origin  # noqa: E402
 from redis import Redis  # noqa: E402
 from redis_server import RedisServer  # noqa: E402
@@ -107,6 +108,7 @@ def known(bench: Bench, rounds: int, seconds: float) -> Figures:
         assert set(ours.statuses) == {200}, ours.statuses
         ours.close()
         bare.close()
+    print_steps(bench.environ, bench.redis, bench.keys[0], sha256, 300 * rounds, bench.folder)
     ranked = sorted(taken)
     middle, late = ranked[len(ranked) // 2], ranked[int(0.99 * len(ranked))]
     print(f"known image: {statistics.median(rates):.0f}/s, bare route: {statistics.median(bares):.0f}/s")
