@@ -12,8 +12,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -176,27 +177,33 @@ def gunicorn(app: str, folder: Path, **environ: str) -> Iterator[tuple[int, int]
 
 @contextmanager
 def litserve_app(interpreter: str, folder: Path) -> Iterator[int]:
-    """Port of LitServe with `_litserve_app.py`."""
+    """Port of LitServe with `_litserve_app.py`; the interpreter has to have litserve and requests."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [interpreter, str(HERE / "_litserve_app.py"), str(port)]
-    with (folder / "litserve.log").open("wb") as output:
+    log = folder / "litserve.log"
+    with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
     try:
         deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.2)
-        time.sleep(2)  # its model processes come after its port
+        while not _healthy(f"http://127.0.0.1:{port}/health"):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(0.2)
         yield port
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def _healthy(url: str) -> bool:
+    """Whether LitServe's model processes are there, which come after its port."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 @contextmanager
