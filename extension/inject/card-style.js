@@ -81,7 +81,6 @@ h4 { font-size: 12px; font-weight: 650; color: var(--muted); margin-bottom: 6px;
 .track { position: relative; block-size: 6px; border-radius: 3px; background: linear-gradient(to right, var(--real), var(--line) 50%, var(--ai)); }
 .track i { position: absolute; inset-block-start: -4px; inline-size: 6px; block-size: 14px; margin-inline-start: -3px; border-radius: 3px;
   background: var(--text); outline: 2px solid var(--surface); }
-:dir(rtl) .track { background: linear-gradient(to left, var(--real), var(--line) 50%, var(--ai)); }
 dl { display: grid; grid-template-columns: fit-content(40%) 1fr; gap: 3px 14px; font-size: 13px; margin-top: 6px; }
 dt { color: var(--muted); }
 details { font-size: 13px; }

@@ -68,7 +68,8 @@
     const head = h("div", { class: "head" }, badge,
       h("div", { class: "said" }, h("div", { role: "status", "aria-atomic": "true" }, word, line), bar));
     const rest = h("div");
-    const article = h("article", { role: "region", "aria-labelledby": "name word", tabindex: "-1" },
+    // Its languages run from left to right, on whatever page it lies.
+    const article = h("article", { role: "region", dir: "ltr", "aria-labelledby": "name word", tabindex: "-1" },
       h("div", { class: "top" }, name, close), head, rest);
     root.append(article);
     article.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
