@@ -66,7 +66,7 @@ class RedisServer:
         log = self._folder / "redis.log"
         with log.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self._folder)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 with Redis.from_url(self.url) as client:

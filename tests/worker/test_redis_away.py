@@ -12,7 +12,7 @@ from aidetect_worker._settings import QueueSettings
 
 from .conftest import FLEET, SECRET
 from .redis_server import RedisServer
-from .workers import all_done, answers, nothing_left, running, until, upload
+from .workers import PATIENCE, all_done, answers, nothing_left, running, until, upload
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_killed_with_an_append_only_file_it_loses_nothing(server: RedisServer, o
         time.sleep(1)
         server.start()
         jobs += [upload(own) for _ in range(20)]
-        until(lambda: all_done(own, jobs), 45, workers)
+        until(lambda: all_done(own, jobs), workers)
         with Redis.from_url(server.url) as client:
             assert answers(client, jobs) == {1} and nothing_left(client)
 
@@ -46,9 +46,9 @@ def test_emptied_it_finds_its_workers_again(tmp_path_factory: pytest.TempPathFac
             with pytest.raises(UNAVAILABLE):
                 upload(broker)
             server.start()
-            until(lambda: len(broker.workers()) == 1, 20, workers)
+            until(lambda: len(broker.workers()) == 1, workers)
             jobs = [upload(broker) for _ in range(20)]
-            until(lambda: all_done(broker, jobs), 20, workers)
+            until(lambda: all_done(broker, jobs), workers)
             assert {broker.state(job).state for job in lost} <= {"failed", "done"}
             with Redis.from_url(server.url) as client:
                 assert nothing_left(client)
@@ -60,12 +60,12 @@ def test_emptied_it_finds_its_workers_again(tmp_path_factory: pytest.TempPathFac
 @pytest.mark.slow
 def test_paused_it_is_waited_for(server: RedisServer, own: Broker) -> None:
     """Longer than the time-outs, as a network that drops packets does it."""
-    with running(own, test_forward="0.1", max_batch="8") as workers:
+    with running(own, test_forward="0.1", max_batch="8", test_haste="1") as workers:
         jobs = [upload(own) for _ in range(60)]
         server.pause()
-        time.sleep(13)
+        time.sleep(5)
         server.resume()
-        until(lambda: all_done(own, jobs), 40, workers)
+        until(lambda: all_done(own, jobs), workers)
         with Redis.from_url(server.url) as client:
             assert answers(client, jobs) == {1} and nothing_left(client)
 
@@ -77,5 +77,5 @@ def test_a_worker_can_be_stopped_while_it_is_away(server: RedisServer, own: Brok
         worker.process.terminate()
         worker.process.join(1)
         server.start()
-        worker.process.join(20)
+        worker.process.join(PATIENCE)
         assert worker.ended == 0

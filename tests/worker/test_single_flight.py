@@ -19,6 +19,7 @@ from aidetect_worker._settings import QueueSettings
 from .conftest import FLEET, SECRET
 from .redis_server import RedisServer
 from .results import begin, digest, finish, outcome
+from .workers import PATIENCE
 
 URL = "http://example.org/a.png"
 ASKING = str(Path(__file__).with_name("asking.py"))
@@ -47,7 +48,7 @@ def process() -> Iterator[Processes]:
 
 
 def output(asking: "subprocess.Popen[str]") -> object:
-    printed, _ = asking.communicate(timeout=120)
+    printed, _ = asking.communicate(timeout=PATIENCE)
     assert asking.returncode == 0
     return json.loads(printed)
 

@@ -18,7 +18,7 @@ from aidetect_worker._settings import QueueSettings
 from ..sdk.origin import Origin, closed_port
 from .conftest import SECRET
 from .redis_server import RedisServer
-from .workers import until
+from .workers import PATIENCE, until
 
 AIDETECT = [sys.executable, "-m", "aidetect", "worker"]
 RQ = [sys.executable, "-m", "rq.cli"]
@@ -55,15 +55,15 @@ def test_checks_a_url_with_the_shipped_model(
             [*RQ, "info", "-u", url], env=environment(url), capture_output=True, text=True
         )
         assert info.name in listed.stdout and "1 workers" in listed.stdout, listed.stderr
-        metrics = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+        metrics = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
         assert 'aidetect_worker_jobs_total{outcome="verdict"} 1.0' in metrics
         assert "aidetect_worker_batch_images_count 1.0" in metrics
         process.send_signal(signal.SIGTERM)
-        written = process.communicate(timeout=30)[1]
+        written = process.communicate(timeout=PATIENCE)[1]
         assert process.returncode == 0, written
         if not rq:
             assert all(json.loads(line)["level"] for line in written.splitlines())
-        until(lambda: not broker.workers(), 5)
+        until(lambda: not broker.workers())
     finally:
         process.kill()
         process.communicate()

@@ -21,6 +21,9 @@ from aidetect_worker import Broker
 from .conftest import FLEET, SECRET
 
 HERE = Path(__file__).parent
+PATIENCE = 120.0
+"""Seconds for anything to come about: the machine may be loaded."""
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["aidetect_worker._worker", "aidetect._engine", "runpy"])
 
@@ -58,10 +61,10 @@ class WorkerProcess:
         self.process.kill()
         self.process.join()
 
-    def stop(self, seconds: float = 30) -> int | None:
+    def stop(self) -> int | None:
         """A warm shutdown; the exit status."""
         self.process.terminate()
-        self.process.join(seconds)
+        self.process.join(PATIENCE)
         return self.ended
 
     def close(self) -> None:
@@ -81,22 +84,23 @@ def running(broker: Broker, count: int = 1, **settings: str) -> Iterator[list[Wo
     own = environment(broker.settings.redis_url, **settings)
     started = [WorkerProcess(broker.settings.redis_url, own) for _ in range(count)]
     try:
-        until(lambda: len(broker.workers()) >= before + count, 60, started)
+        until(lambda: len(broker.workers()) >= before + count, started)
         yield started
     finally:
         for process in started:
             process.close()
 
 
-def until(met: Callable[[], object], seconds: float, alive: Iterable[WorkerProcess] = ()) -> float:
-    """Waits until `met()`; the seconds that it took."""
+def until(
+    met: Callable[[], object], alive: Iterable[WorkerProcess] = (), seconds: float = PATIENCE
+) -> None:
+    """Waits until `met()`, for as long as these processes live."""
     started = time.monotonic()
     while not met():
         for process in alive:
             assert process.ended is None, process.written()[-3000:]
         assert time.monotonic() - started < seconds, f"not within {seconds} s"
         time.sleep(0.05)
-    return time.monotonic() - started
 
 
 def upload(broker: Broker, data: bytes | None = None, *, priority: Any = "bulk") -> str:

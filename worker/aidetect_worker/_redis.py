@@ -76,13 +76,12 @@ def _sentinel(url: str, options: dict[str, Any]) -> Client:
         raise ValueError("no service name")
     asked = dict(parse_qsl(parts.query))
     tls = {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    own = {
-        name.removeprefix("sentinel_"): asked.pop(name)
-        for name in list(asked)
-        if name.startswith("sentinel_")
-    }
+    # One that does not answer is not asked twice: there is another.
+    own: dict[str, Any] = {"socket_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 0), **tls}
+    for name in [name for name in asked if name.startswith("sentinel_")]:
+        own[name.removeprefix("sentinel_")] = asked.pop(name)
     watchers: Any = Sentinel  # redis-py leaves its arguments without types
-    master_for = watchers(sentinels, sentinel_kwargs={**tls, **own}, **tls, **asked).master_for
+    master_for = watchers(sentinels, sentinel_kwargs=own, **tls, **asked).master_for
     find = partial(master_for, service, db=int(database or 0), **options)
     client: Client = find(username=unquote(user) or None, password=unquote(password) or None)
     return client
