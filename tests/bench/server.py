@@ -44,6 +44,8 @@ from aidetect_worker._settings import QueueSettings  # noqa: E402
 Figures = dict[str, dict[str, Any]]
 ORIGIN_SECONDS = 0.05
 CLIENTS = 64
+WARMING = 5_000
+"""Checks before memory is looked at."""
 JSON, PNG = "Content-Type: application/json\r\n", "Content-Type: image/png\r\n"
 
 
@@ -239,8 +241,10 @@ def waiting(bench: Bench, clients: int, seconds: float) -> Figures:
 
 
 def memory(bench: Bench, checks: int) -> Figures:
-    """Bytes that the server's process grows by with each check, over all but the first fifth. A check's
-    verdict alone takes 2 kB, so that a process that kept any part of it would be seen."""
+    """Bytes that the server's process grows by with each check, once it is warm. A check's verdict alone
+    takes 2 kB, so that a process that kept a tenth of it would be seen. Its allocator settles only after
+    some thousand checks: in a run over 40,000 it grew by 100 bytes a check in the first 12,000, and by
+    13 in the rest."""
     with bench.server() as (port, pid), bench.stub_worker():
 
         def ask(client: int) -> bytes:
@@ -250,16 +254,16 @@ def memory(bench: Bench, checks: int) -> Figures:
             )
 
         load = Load(port, 16, ask, bench.key)
-        sizes = []
+        load.run(count=WARMING)
+        sizes = [resident(pid)]
         for _ in range(20):
             load.run(count=checks // 20)
             sizes.append(resident(pid))
         load.close()
-    kept = sizes[4:]
-    places = [checks / 20 * number for number in range(len(kept))]
-    slope = statistics.linear_regression(places, kept).slope
+    places = [checks / 20 * number for number in range(len(sizes))]
+    slope = statistics.linear_regression(places, sizes).slope
     print(f"memory over {checks} checks, MB:", *(f"{size / 1e6:.1f}" for size in sizes))
-    return at_most("bytes_grown_per_check", slope, 500)
+    return at_most("bytes_grown_per_check", slope, 200)
 
 
 def at_most(name: str, value: float, target: float) -> Figures:

@@ -1,9 +1,13 @@
 """Health, readiness, what the server says of itself, metrics."""
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
@@ -14,6 +18,7 @@ from aidetect_server._settings import ServerSettings
 from aidetect_worker._broker import Broker
 
 from .consumer import Consumer, beat
+from .gunicorn_server import GunicornServer, bearer
 
 
 def test_health_needs_neither_key_nor_redis(settings: ServerSettings) -> None:
@@ -101,3 +106,27 @@ def test_a_server_without_a_secret_does_not_start(settings: ServerSettings, secr
 def test_a_server_with_an_unknown_model_does_not_start(settings: ServerSettings) -> None:
     with pytest.raises(ModelError):
         create_app(replace(settings, model="no-such-model"))
+
+
+def test_several_processes_tell_of_themselves_together(
+    serve: Callable[..., GunicornServer], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(folder))
+    server = serve(processes=2)
+    asked = 0
+    deadline = time.monotonic() + 120
+    while len({path.stem.rpartition("_")[2] for path in folder.glob("counter_*.db")}) < 2:
+        assert time.monotonic() < deadline, "one of the two processes is never asked"
+        with ThreadPoolExecutor(8) as pool:  # each on a connection of its own
+            answers = pool.map(
+                lambda _: requests.get(f"{server.url}/v1/server", headers=bearer(key), timeout=60),
+                range(16),
+            )
+            asked += sum(answer.status_code == 200 for answer in answers)
+    for _ in range(4):  # whichever process answers
+        text = requests.get(f"{server.url}/metrics", headers=bearer(key), timeout=60).text
+        assert f'{{method="GET",route="/v1/server",status="200"}} {asked}.0' in text
+        assert f'aidetect_request_seconds_count{{route="/v1/server"}} {asked}.0' in text
+        assert text.count("\naidetect_queue_length 0.0\n") == 1
