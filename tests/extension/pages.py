@@ -8,6 +8,15 @@ from typing import Any
 from ..end_to_end.stack import until
 from .chromium import Chromium
 
+_OPEN = """async (tabId) => {
+    await chrome.scripting.executeScript({ target: { tabId }, func: () => {
+        const attach = Element.prototype.attachShadow;
+        Element.prototype.attachShadow = function (options) {
+            return attach.call(this, { ...options, mode: "open" });
+        };
+    } });
+}"""
+
 NAMES = ("popup", "options", "history", "report", "welcome", "allow")
 
 
@@ -110,3 +119,12 @@ def tab_id(chromium: Chromium, page: Any) -> int:
     found = chromium.worker.evaluate(query, page.url)
     assert isinstance(found, int)
     return found
+
+
+def opened(chromium: Chromium, page: Any) -> int:
+    """The id of a page's tab, whose cards can be looked into from now on: axe-core sees into no closed
+    shadow root."""
+    chromium.grant(page)
+    number = tab_id(chromium, page)
+    chromium.worker.evaluate(_OPEN, number)
+    return number

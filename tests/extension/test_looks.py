@@ -11,7 +11,7 @@ from ..end_to_end.cards import UNCERTAIN, claimed, credentials, done, reason, ve
 from ..end_to_end.stack import until
 from ..sdk.origin import Origin
 from .chromium import Chromium
-from .pages import OwnPage, clear, tab_id
+from .pages import OwnPage, clear, opened, tab_id
 from .scene import landscape
 from .window import ANSWERS
 
@@ -39,16 +39,6 @@ VIEWS = [
     {"state": "queued", "name": "queued.jpg", "position": 3},
     {"state": "paused", "name": "paused.jpg", "paused": {"why": "limited", "seconds": 9}},
 ]
-
-OPEN = """async (tabId) => {
-    await chrome.scripting.executeScript({ target: { tabId }, func: () => {
-        const attach = Element.prototype.attachShadow;
-        Element.prototype.attachShadow = function (options) {
-            return attach.call(this, { ...options, mode: "open" });
-        };
-    } });
-}"""
-"""Cards of this tab can be looked into from now on: axe-core sees into no closed shadow root."""
 
 SHOW = """async ([tabId, views, language]) => {
     const files = ["card-text", "card-style", "card", "place"].map((name) => `inject/${name}.js`);
@@ -101,13 +91,6 @@ def violations(tab: Any, axe: str) -> list[Any]:
     tab.evaluate(axe)
     found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
     return [(one["id"], [node["html"][:200] for node in one["nodes"]][:3]) for one in found]
-
-
-def opened(chromium: Chromium, tab: Any) -> int:
-    chromium.grant(tab)
-    number = tab_id(chromium, tab)
-    chromium.worker.evaluate(OPEN, number)
-    return number
 
 
 @pytest.mark.parametrize("look", LOOKS)

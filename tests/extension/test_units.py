@@ -149,7 +149,7 @@ STRING = re.compile(
     r"""//[^\n]*|/\*.*?\*/|"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`""", re.DOTALL
 )
 SENTENCE = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z]{2,}|^[A-Z][a-z]{2,}$")
-NO_TEXT = re.compile(r"use strict|Escape|Bearer.*|Authorization|name word|body pictured|.*\dpx.*")
+NO_TEXT = re.compile(r"use strict|Escape|Bearer.*|Authorization|name word|report name|body pictured|.*\dpx.*")
 """Names of keys and headers, ids, classes and values of CSS."""
 
 
@@ -198,3 +198,20 @@ def test_strings_become_text_only() -> None:
         for page in PAGES
         if re.search(r"(?:src|href)=\"(?:https?:)?//", page.read_text("utf-8"))
     ]
+
+
+def test_the_documentation_calls_things_as_the_extension_does() -> None:
+    text = (ROOT / "docs" / "extension.md").read_text("utf-8")
+    plain = re.sub(r"```.*?```|`[^`]*`|\*\*.*?\*\*", "", text, flags=re.DOTALL)
+    named = {" ".join(words.split()) for words in re.findall(r"\*([^*]+)\*", plain)}
+    messages = [message["message"] for message in MESSAGES.values()]
+    assert len(named) > 20
+    assert not [words for words in named if not any(one.startswith(words) for one in messages)]
+    manifest = json.loads((EXTENSION / "manifest.json").read_text("utf-8"))
+    table = text.partition("## What it may do, and why")[2].partition("## Limits")[0]
+    rows = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    wanted = manifest["permissions"] + manifest["optional_host_permissions"]
+    assert {name for row in rows for name in re.findall("`(.*?)`", row)} == set(wanted)
+    gecko = manifest["browser_specific_settings"]["gecko"]["strict_min_version"].split(".")[0]
+    assert f"from version {manifest['minimum_chrome_version']}," in text.replace("\n", " ")
+    assert f"Firefox from version {gecko}." in text
