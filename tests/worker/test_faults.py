@@ -18,7 +18,6 @@ from aidetect_worker import Broker
 from ..sdk.origin import Handler, Origin
 from .conftest import FLEET
 from .workers import (
-    PATIENCE,
     all_done,
     answers,
     notes,
@@ -85,11 +84,14 @@ def test_told_to_stop_at_any_moment_loses_nothing(broker: Broker, redis: Redis) 
     chance = random.Random(11)
     jobs: list[str] = []
     with running(broker) as [rescuer]:
-        for _ in range(SIGTERMS):
-            with running(broker) as [worker]:
-                jobs += [upload(broker) for _ in range(60)]
-                time.sleep(chance.random() * 0.3)
-                assert worker.stop() == 0, worker.written()[-2000:]
+        for _ in range(0, SIGTERMS, 4):
+            with running(broker, 4) as workers:
+                for worker in workers:
+                    jobs += [upload(broker) for _ in range(60)]
+                    time.sleep(chance.random() * 0.3)
+                    worker.process.terminate()
+                for worker in workers:
+                    assert worker.wait() == 0, worker.written()[-2000:]
         until(lambda: all_done(broker, jobs), [rescuer])
         assert answers(redis, jobs) == {1} and nothing_left(redis)
         assert "brought back" not in rescuer.written(), "a warm shutdown left a job behind"
@@ -120,8 +122,7 @@ def test_a_cold_shutdown_gives_everything_back_at_once(
         until(lambda: redis.hexists(f"rq:worker:{name(broker)}", "shutdown_requested_date"), [worker])
         time.sleep(1.2)  # RQ takes two signals within a second for one
         worker.signal(signal.SIGTERM)
-        worker.process.join(PATIENCE)
-        assert worker.ended is not None
+        assert worker.wait() is not None
     assert states(broker, jobs) == {"queued": 20}
     with running(broker, max_wait="1", test_notes=str(tmp_path / "notes")) as [other]:
         until(lambda: all_done(broker, jobs), [other])

@@ -64,6 +64,10 @@ class WorkerProcess:
     def stop(self) -> int | None:
         """A warm shutdown; the exit status."""
         self.process.terminate()
+        return self.wait()
+
+    def wait(self) -> int | None:
+        """The exit status of one that was told to end."""
         self.process.join(PATIENCE)
         return self.ended
 
