@@ -1,5 +1,6 @@
 """What the tests take from npm: kept in the environment's folder, so that it is downloaded once."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -12,8 +13,8 @@ import pytest
 TOOLS = {"@types/chrome": "0.3.7", "axe-core": "4.14.1", "typescript": "5.9.3", "web-ext": "10.6.0"}
 """web-ext 10.7.0 lacks a dependency of its own."""
 
-NODE = 20
-"""The oldest that web-ext runs on, and the unit tests."""
+NODE = (20, 19)
+"""The oldest that takes modules for what they are, without a file that says so; web-ext wants 20."""
 
 
 def node() -> str:
@@ -22,35 +23,42 @@ def node() -> str:
     if program is None:
         pytest.skip("needs Node.js, which is not installed")
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
-    if int(version.lstrip("v").partition(".")[0]) < NODE:
-        pytest.skip(f"needs Node.js {NODE} or later; this is {version.strip()}")
+    if tuple(map(int, version.strip().lstrip("v").split(".")[:2])) < NODE:
+        pytest.skip(f"needs Node.js {'.'.join(map(str, NODE))} or later; this is {version.strip()}")
     return program
 
 
 def modules() -> Path:
     """The folder `node_modules` with the tools; skips where npm cannot get them."""
-    node()
+    found = _modules()
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@functools.cache
+def _modules() -> Path | str:
+    """The folder, or why there is none: asked for once."""
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("needs npm, which is not installed")
+        return "needs npm, which is not installed"
     inside = sys.prefix != sys.base_prefix
     parent = Path(sys.prefix if inside else tempfile.gettempdir())
     folder = parent / f"node-{'-'.join(TOOLS.values())}"
-    if not folder.exists():
-        _install(npm, parent, folder)
-    return folder / "node_modules"
+    problem = None if folder.exists() else _install(npm, parent, folder)
+    return problem or folder / "node_modules"
 
 
-def _install(npm: str, parent: Path, folder: Path) -> None:
-    """Under another name first, so that what was interrupted is never taken for whole."""
+def _install(npm: str, parent: Path, folder: Path) -> str | None:
+    """Under another name first, so that what was interrupted is never taken for whole. What went wrong."""
     wanted = [f"{name}@{version}" for name, version in TOOLS.items()]
-    options = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]
+    options = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
     with tempfile.TemporaryDirectory(dir=parent) as begun:
         Path(begun, "package.json").write_text(json.dumps({"private": True}))
-        command = [npm, "install", *options, begun, *wanted]
+        command = [npm, "install", *options, "--prefix", begun, *wanted]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
-            pytest.skip(f"npm could not reach its registry: {(done.stderr or done.stdout)[-300:]}")
+            return f"npm could not reach its registry: {(done.stderr or done.stdout)[-300:]}"
         Path(begun).chmod(0o755)
         try:
             Path(begun).rename(folder)
@@ -58,3 +66,4 @@ def _install(npm: str, parent: Path, folder: Path) -> None:
             assert folder.is_dir()
         else:
             Path(begun).mkdir()
+    return None
