@@ -114,6 +114,10 @@ class Outcome:
         if (self.verdict is None) == (self.problem is None):
             raise ValueError("an outcome is a verdict or a problem")
 
+    def __str__(self) -> str:
+        """For people: the verdict, or what went wrong."""
+        return str((self.problem or {}).get("message") if self.verdict is None else self.verdict)
+
     @classmethod
     def of(cls, error: AidetectError) -> Self:
         """The outcome of a check that ended with `error`."""

@@ -112,6 +112,11 @@ def test_repr_tells_no_url() -> None:
     assert "token" not in repr(CheckRequest.for_url("http://example.org/?token=secret", FLEET))
 
 
+def test_an_outcome_is_printed_as_what_came_of_it() -> None:
+    assert str(outcome(HASH)) == str(outcome(HASH).verdict)
+    assert str(Outcome.of(NotAnImageError("this is no image"))) == "this is no image"
+
+
 def test_a_verdict_survives_the_wire() -> None:
     one = outcome(HASH)
     assert Outcome.from_dict(json.loads(json.dumps(one.to_dict()))) == one

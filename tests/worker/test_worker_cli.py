@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def environment(url: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("command", [[*AIDETECT, "--log-format", "json"], [*RQ, "worker", "checks"]])
 def test_checks_a_url_with_the_shipped_model(
-    redis: Redis, shared_server: RedisServer, photograph: Path, command: list[str]
+    redis: Redis, shared_server: RedisServer, photograph: Path, root: Path, command: list[str]
 ) -> None:
     url, port = shared_server.url, closed_port()
     rq = command[:3] == RQ
@@ -47,6 +48,13 @@ def test_checks_a_url_with_the_shipped_model(
             image = origin.serve("/photo.jpg", photograph.read_bytes())
             verdict = broker.check(image).verdict
             assert broker.check(image).verdict is not None
+            line = re.search(r"from aidetect_worker import Broker.*", (root / "README.md").read_text())
+            assert line is not None
+            code = line[0].replace("https://…/photo.jpg", image)
+            asked = subprocess.run(
+                [sys.executable, "-c", code], env=variables, capture_output=True, text=True
+            )
+            assert asked.stdout.startswith(f"{image}: "), asked.stderr
         assert verdict is not None and not verdict.cached
         assert verdict.model.name == "default" and verdict.image.width == 640
         [info] = broker.workers()
