@@ -7,7 +7,7 @@
 
 globalThis.aidetectPlace ??= (() => {
   if (!(document.documentElement instanceof HTMLElement)) return { page: null };
-  const TICK_MS = 15_000;
+  const TICK_MS = 5_000;
   const page = [...crypto.getRandomValues(new Uint32Array(4))].join("-");
   /** Job → its card, and when what it shows was so. @type {Map<string, {card: any, over: boolean, at: number}>} */
   const cards = new Map();

@@ -1,0 +1,68 @@
+"""The browser ends the extension's background in the middle of a check: the next one goes on."""
+
+from pathlib import Path
+from typing import Any
+
+from ..end_to_end.stack import Stack
+from .firefox import Firefox, FirefoxWindow
+from .site import Site
+from .test_faults import worker_at_rest
+from .undebugged import Undebugged
+from .window import ANSWERS, keep, wait, wait_for
+
+_DISPATCH = """(async () => {{
+    const [tab] = await chrome.tabs.query({{ active: true, lastFocusedWindow: true }});
+    const info = {{ menuItemId: "image", mediaType: "image", srcUrl: {src!r}, pageUrl: {page!r} }};
+    chrome.contextMenus.onClicked.dispatch({{ ...info, frameId: 0, editable: false }}, tab);
+}})()"""
+_ENDED = "return WebExtensionPolicy.getByID(arguments[0]).extension.backgroundState === 'stopped'"
+_END = """
+const [id, done] = arguments;
+const options = { ignoreDevToolsAttached: true, disableResetIdleForTest: true };
+WebExtensionPolicy.getByID(id).extension.terminateBackground(options).then(() => done());
+"""
+
+
+def test_chromium(chromium_program: tuple[Any, str], tmp_path: Path, site: Site, stack: Stack) -> None:
+    page, src = site.page("/", '<img src="/image/51.jpg">'), f"{site.address}/image/51.jpg"
+    with Undebugged(chromium_program[1], tmp_path / "profile") as browser:
+        first = browser.worker()
+        assert first
+        settings = {"server": stack.address.rstrip("/"), "key": stack.key}
+        browser.evaluate(first, f"chrome.storage.local.set({settings})")
+        wait(lambda: any("pages/welcome.html" in one["url"] for one in browser.targets()))
+        shown = browser.send("Target.createTarget", url=page)["targetId"]
+
+        def tab() -> list[str]:
+            return [one["targetId"] for one in browser.targets("tab") if one["url"] == page]
+
+        wait(tab)
+        extension = browser.evaluate(first, "chrome.runtime.id")
+        browser.send("Extensions.triggerAction", id=extension, targetId=tab()[0])
+        browser.send("Target.activateTarget", targetId=shown)
+        with worker_at_rest(stack):
+            browser.evaluate(first, _DISPATCH.format(src=src, page=page))
+            wait(
+                lambda: any(word.startswith("In the queue") for word in browser.words(shown)),
+                lambda: str(browser.words(shown)),
+            )
+            browser.send("Target.closeTarget", targetId=first)
+            wait(lambda: browser.worker() is None)
+        wait(lambda: set(ANSWERS) & set(browser.words(shown)), lambda: str(browser.words(shown)))
+        assert browser.worker() not in (None, first)
+
+
+def test_firefox(firefox: Firefox, site: Site, stack: Stack) -> None:
+    window = FirefoxWindow(firefox)
+    try:
+        keep(window, server=stack.address.rstrip("/"), key=stack.key)
+        window.goto(site.page("/", '<img src="/image/52.jpg">'))
+        with worker_at_rest(stack):
+            window.click(f"{site.address}/image/52.jpg")
+            wait_for(window, "In the queue")
+            with firefox.marionette.using_context("chrome"):
+                firefox.marionette.execute_async_script(_END, [firefox.id])
+            assert firefox.chrome(_ENDED, firefox.id)
+        wait_for(window, *ANSWERS)
+    finally:
+        window.close()
