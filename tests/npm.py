@@ -50,9 +50,10 @@ def _modules() -> Path | str:
 
 
 def _install(npm: str, parent: Path, folder: Path) -> str | None:
-    """Under another name first, so that what was interrupted is never taken for whole. What went wrong."""
+    """Under another name first, so what was interrupted is never taken for whole; what went wrong."""
     wanted = [f"{name}@{version}" for name, version in TOOLS.items()]
-    options = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    options = ["--loglevel=error", "--no-audit", "--no-fund", "--ignore-scripts"]
+    options += ["--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
     with tempfile.TemporaryDirectory(dir=parent) as begun:
         Path(begun, "package.json").write_text(json.dumps({"private": True}))
         command = [npm, "install", *options, "--prefix", begun, *wanted]
