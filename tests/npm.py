@@ -59,7 +59,7 @@ def _install(npm: str, parent: Path, folder: Path) -> str | None:
         command = [npm, "install", *options, "--prefix", begun, *wanted]
         done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
-            return f"npm could not reach its registry: {(done.stderr or done.stdout)[-300:]}"
+            return f"npm could not reach its registry: {(done.stderr or done.stdout).strip()[:300]}"
         Path(begun).chmod(0o755)
         try:
             Path(begun).rename(folder)
