@@ -54,9 +54,15 @@ def sample_views(size: int) -> NDArray[np.uint8]:
     return views.clip(0, 255).astype(np.uint8)
 
 
-def package(folder: Path, architecture: dict[str, Any], name: str = "test", size: int = 64) -> Path:
-    """Exports `network(architecture)`; returns the manifest's path."""
+def package(
+    folder: Path,
+    architecture: dict[str, Any],
+    name: str = "test",
+    size: int = 64,
+    model: SEResNet50 | None = None,
+) -> Path:
+    """Exports `model`, by default `network(architecture, size)`; returns the manifest's path."""
     return export_model(
-        network(architecture, size).state_dict(), architecture, size,
+        (model or network(architecture, size)).state_dict(), architecture, size,
         name=name, version="1", calibration=UNCALIBRATED, trained_on="nothing", out=folder,
     )  # fmt: skip

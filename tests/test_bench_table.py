@@ -19,7 +19,7 @@ def bench(folder: Path, *options: str, **scripts: str) -> subprocess.CompletedPr
     for name, text in scripts.items():
         (folder / f"{name}.py").write_text(text, encoding="utf-8")
     command = [sys.executable, str(folder / RUNNER.name), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_figures_become_one_table_and_a_missed_target_is_no_failure(tmp_path: Path) -> None:

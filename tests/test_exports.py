@@ -31,7 +31,7 @@ HEAVY = ["torch", "torchvision", "onnxruntime", "openvino", "PIL", "numpy", "req
 def in_fresh_process(program: str) -> Any:
     """What `program` prints as JSON, run by a new interpreter in which warnings are errors."""
     command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -89,5 +89,6 @@ def test_an_import_loads_nothing_heavy(module: str) -> None:
 
 
 def test_an_import_takes_at_most_a_tenth_of_a_second() -> None:
-    program = "import time\nt = time.perf_counter()\nimport aidetect\nprint(time.perf_counter() - t)"
+    """Of processor time, whatever else the machine does; `tests/bench/sdk.py` has its wall time."""
+    program = "import time\nt = time.process_time()\nimport aidetect\nprint(time.process_time() - t)"
     assert min(in_fresh_process(program) for _ in range(5)) <= 0.1

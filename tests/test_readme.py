@@ -46,7 +46,7 @@ def run_script(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     assert script, f"the console script {name} is not installed"
     environment = {**os.environ, "COLUMNS": "200"}
     return subprocess.run(
-        [script, *arguments], capture_output=True, text=True, timeout=60, env=environment
+        [script, *arguments], capture_output=True, text=True, timeout=120, env=environment
     )
 
 
@@ -170,7 +170,7 @@ def test_without_a_registry_the_demo_photograph_fails_with_one_clear_line(tmp_pa
     environment |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
     target = tmp_path / "photo.jpg"
     command = [sys.executable, str(ROOT / "tests" / "demo_photo.py"), str(target)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 1
     assert not target.exists()
     assert len(done.stderr.splitlines()) == 1

@@ -13,6 +13,7 @@ from aidetect.aio import AsyncDetector
 
 from .api_server import ApiHandler, ApiServer
 from .image_files import noise, save
+from .origin import PATIENCE
 
 PNG = save(noise(70, 70), "PNG")
 OPTIONS: dict[str, Any] = {"backend": "onnx", "views": "fast", "threads": 1}
@@ -98,7 +99,7 @@ def test_leaving_early_leaves_no_threads(server: ApiServer) -> None:
                     _ = [one async for one in detector.check_many([PNG] * 10)]
 
     asyncio.run(main())
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and any(
         thread.name.startswith("aidetect") for thread in threading.enumerate()
     ):

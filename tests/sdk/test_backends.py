@@ -1,8 +1,11 @@
 """Backends: every one gives the logits of the torch module, from memory, from many threads."""
 
+import functools
 import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +35,7 @@ ARCHITECTURES: list[dict[str, Any]] = [
     {"front_end": "residual", "stages": 2, "stem_stride": 1},
     {"stages": 3, "stem_pool": False, "pooling": "mean+deviation"},
 ]
+Pair = tuple[SEResNet50, ModelPackage]
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -49,13 +53,22 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
     return load_package(package(tmp_path_factory.mktemp("small"), SMALL))
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES, ids=str)
-def pair(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[SEResNet50, ModelPackage]:
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Pair]:
+    """Makes what `pair` is, each once."""
+
+    @functools.cache
+    def made(at: int) -> Pair:
+        model, folder = network(ARCHITECTURES[at]), tmp_path_factory.mktemp("package")
+        return model, load_package(package(folder, ARCHITECTURES[at], model=model))
+
+    return made
+
+
+@pytest.fixture(scope="module", params=range(len(ARCHITECTURES)), ids=lambda at: str(ARCHITECTURES[at]))
+def pair(request: pytest.FixtureRequest, pairs: Callable[[int], Pair]) -> Pair:
     """The network in full precision, and its package."""
-    folder = tmp_path_factory.mktemp("package")
-    return network(request.param), load_package(package(folder, request.param))
+    return pairs(request.param)
 
 
 def opened(name: str, given: ModelPackage) -> Backend:
@@ -65,28 +78,30 @@ def opened(name: str, given: ModelPackage) -> Backend:
     return open_backend(given, name, "cpu", threads=1)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_agree_in_float32(name: str, pair: tuple[SEResNet50, ModelPackage]) -> None:
-    model, given = pair
-    backend = opened(name, given)
-    assert (backend.name, backend.device) == (name, "cpu")
+@pytest.fixture(scope="module", params=NAMES)
+def backend(request: pytest.FixtureRequest, pair: Pair) -> Backend:
+    found = opened(request.param, pair[1])
+    assert (found.name, found.device) == (request.param, "cpu")
+    return found
+
+
+def test_agree_in_float32(backend: Backend, pair: Pair) -> None:
+    model, _ = pair
     views = sample_views(64)
     right = expected(model, views)
     assert np.ptp(right) > 0.5
     assert np.abs(probabilities(backend.logits(views)) - right).max() < 0.005
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_take_any_number_and_size_of_views(name: str, pair: tuple[SEResNet50, ModelPackage]) -> None:
-    model, given = pair
-    backend = opened(name, given)
+def test_take_any_number_and_size_of_views(backend: Backend, pair: Pair) -> None:
+    model, _ = pair
     assert backend.logits(np.empty((0, 64, 64, 3), np.uint8)).shape == (0, 2)
-    for count, size in ((1, 64), (3, 40), (8, 56), (8, 64)):
+    for count, size in ((1, 64), (3, 40), (8, 56)):
         views = sample_views(size)[:count]
         assert np.abs(probabilities(backend.logits(views)) - expected(model, views)).max() < 0.005
 
 
-def test_agree_in_bfloat16(pair: tuple[SEResNet50, ModelPackage]) -> None:
+def test_agree_in_bfloat16(pair: Pair) -> None:
     model, given = pair
     views = sample_views(64)
     right = expected(model, views)
@@ -108,7 +123,7 @@ def test_the_shipped_model_agrees_in_every_backend(photograph: Path) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
-def test_agree_on_the_gpu(pair: tuple[SEResNet50, ModelPackage]) -> None:
+def test_agree_on_the_gpu(pair: Pair) -> None:
     model, given = pair
     backend = open_backend(given)
     views = sample_views(64)
@@ -128,10 +143,10 @@ def test_serve_many_threads(name: str, small: ModelPackage) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_need_no_file_once_the_package_is_read(name: str, tmp_path: Path) -> None:
-    path = package(tmp_path, SMALL)
-    given = load_package(path)
-    for file in tmp_path.iterdir():
+def test_need_no_file_once_the_package_is_read(name: str, small: ModelPackage, tmp_path: Path) -> None:
+    copy = shutil.copytree(small.path.parent, tmp_path / "copy")
+    given = load_package(copy)
+    for file in copy.iterdir():
         file.write_bytes(b"something else")
     views = sample_views(64)
     found = probabilities(opened(name, given).logits(views))

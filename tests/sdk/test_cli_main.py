@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ def aidetect_process(*arguments: str, path: Path | None = None) -> subprocess.Co
         old = os.environ.get("PYTHONPATH")
         environment["PYTHONPATH"] = os.pathsep.join([str(path), *([old] if old else [])])
     command = [sys.executable, "-W", "error", "-m", "aidetect", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,15 +41,19 @@ def test_help_is_instant_and_loads_nothing_heavy() -> None:
         "import sys, json; from aidetect._cli import main\n"
         "main(['--help']); main(['check', '--help']); print(json.dumps(list(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
     assert not loaded & {"numpy", "PIL", "requests", "onnxruntime", "torch", "cryptography"}
-    times = []
-    for _ in range(5):
-        started = time.perf_counter()
-        assert aidetect_process("--help").returncode == 0
-        times.append(time.perf_counter() - started)
-    assert min(times) <= 0.3
+    assert min(_processor_seconds() for _ in range(5)) <= 0.3
+
+
+def _processor_seconds() -> float:
+    """Of `aidetect --help`, whatever else the machine does; `tests/bench/sdk.py` has its wall time."""
+    before = os.times()
+    assert aidetect_process("--help").returncode == 0
+    after = os.times()
+    user, system = "children_user", "children_system"
+    return sum(getattr(after, part) - getattr(before, part) for part in (user, system))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_output_that_cannot_be_written_is_one_sentence(buffered: bool) -> None:
     environment = {**os.environ, "PYTHONUNBUFFERED": "" if buffered else "1"}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment
+            command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, env=environment
         )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "No space left" in done.stderr

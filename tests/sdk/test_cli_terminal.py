@@ -139,7 +139,7 @@ def test_standard_input_that_is_a_terminal_is_not_waited_for() -> None:
     controller, terminal = os.openpty()
     try:
         command = [sys.executable, "-m", "aidetect", "check", "-"]
-        done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, stdin=terminal, capture_output=True, text=True, timeout=120)
     finally:
         os.close(controller)
         os.close(terminal)
@@ -152,7 +152,7 @@ def test_closed_streams_change_no_exit_status(closed: str, tmp_path: Path) -> No
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     command = f"{sys.executable} -W error -m aidetect check a.png a.png {closed}"
     done = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=60, cwd=tmp_path
+        ["sh", "-c", command], capture_output=True, text=True, timeout=120, cwd=tmp_path
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("a.png") == (2 if closed == "2>&-" else 0)

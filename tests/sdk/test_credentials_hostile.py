@@ -15,7 +15,7 @@ from .image_files import chunk
 from .signed_files import CAPTURED, MADE_BY_AI, action, picture, signed, signer
 
 SECONDS = 20.0
-"""Far more than any of these takes on a busy machine: the largest store takes about four."""
+"""Of processor time: far more than any of these takes, far less than no bound."""
 
 LABEL = b"urn:c2pa:40b6d976-39f1-4017-ba7b-5ab0fbd89927"
 NOTHING = b"\xa0"
@@ -78,9 +78,9 @@ STORES = {
 
 
 def keys(data: bytes, form: str = "PNG") -> list[str]:
-    started = time.perf_counter()
+    started = time.process_time()
     found = find_claims(data, form)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     return [finding.signal.key for finding in found]
 
 
@@ -124,11 +124,11 @@ def test_a_report_whose_manifests_lead_to_each_other_is_read_in_no_time() -> Non
         f"m{n}": {"ingredients": [ingredient(n + 1)] * 3 + [ingredient(n)]} for n in range(40)
     }
     manifests["m40"] = {"assertions": actions}
-    started = time.perf_counter()
+    started = time.process_time()
     for trusted in (True, False):
         report = {"active_manifest": "m0", "manifests": manifests}
         assert statement_of(report, trusted=trusted).says == "edited"
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_boxes_of_other_formats_that_never_end() -> None:

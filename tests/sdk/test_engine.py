@@ -84,7 +84,7 @@ def test_the_fingerprint_names_what_a_result_hangs_on(
 
 def test_results_are_read_and_assembled_without_numpy_or_pillow() -> None:
     program = "import sys, aidetect._result; print([m for m in ('numpy', 'PIL') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 

@@ -20,7 +20,7 @@ def test_the_table_is_that_of_the_code() -> None:
     assert page.count(markdown_table()) == 1
     command = [sys.executable, "-W", "error", "-m", "aidetect._provenance"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": "utf-8"}
-    done = subprocess.run(command, capture_output=True, timeout=60, check=True, env=environment)
+    done = subprocess.run(command, capture_output=True, timeout=120, check=True, env=environment)
     assert done.stdout.decode().replace("\r\n", "\n") == markdown_table()
 
 

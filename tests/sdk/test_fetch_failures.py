@@ -14,7 +14,7 @@ from aidetect import _transport
 from aidetect._errors import UnreachableError
 from aidetect._fetch import fetch
 
-from .origin import Answer, Handler, Origin, closed_port, self_signed
+from .origin import PATIENCE, Answer, Handler, Origin, closed_port, self_signed
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 
@@ -25,7 +25,7 @@ def origin() -> Iterator[Origin]:
         yield server
 
 
-def unreachable(url: str, code: str, *, timeout: float = 5.0) -> UnreachableError:
+def unreachable(url: str, code: str, *, timeout: float = PATIENCE) -> UnreachableError:
     with pytest.raises(UnreachableError) as caught:
         fetch(url, timeout=timeout, allow_private=True)
     assert caught.value.code == code
@@ -66,10 +66,10 @@ def test_unknown_host(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_resolver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: release.wait(20) and [])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: release.wait(PATIENCE) and [])
     started = time.monotonic()
     unreachable("http://origin.invalid/", "timeout", timeout=0.3)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < PATIENCE / 2
     release.set()
 
 
@@ -113,25 +113,23 @@ def test_the_deadline_is_for_all_together(
     with Origin(certificate=certificate if scheme == "https" else None) as server:
         started = time.monotonic()
         unreachable(server.answer("/a.png", answer), "timeout", timeout=0.5)
-        assert 0.4 < time.monotonic() - started < 2
+        assert 0.4 < time.monotonic() - started < PATIENCE / 2
         assert server.requests
 
 
 def test_slow_redirects_share_one_deadline(origin: Origin) -> None:
     def answer(handler: Handler) -> None:
-        time.sleep(0.3)
+        time.sleep(0.3)  # within the time-out, but not twice
         handler.reply(b"", 302, {"Location": "/round"})
 
-    started = time.monotonic()
     unreachable(origin.answer("/round", answer), "timeout", timeout=0.5)
-    assert time.monotonic() - started < 1.5
 
 
 def test_silent_handshake() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         started = time.monotonic()
         unreachable(f"https://127.0.0.1:{server.getsockname()[1]}/", "timeout", timeout=0.4)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < PATIENCE / 2
 
 
 def trust(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ from .metadata_files import (
 from .test_provenance import SAMPLES
 
 SECONDS = 2.0
-"""Far more than any of these takes on a busy machine, far less than no bound."""
+"""Of processor time: far more than any of these takes, far less than no bound."""
 
 RTL, ESCAPE = "\u202e", "\x1b[2J"
 NASTY = [
@@ -50,9 +50,9 @@ NASTY = [
 
 
 def quick(data: bytes, form: str) -> list[str]:
-    started = time.perf_counter()
+    started = time.process_time()
     found = find_claims(data, form)
-    assert time.perf_counter() - started < SECONDS
+    assert time.process_time() - started < SECONDS
     return [finding.signal.key for finding in found]
 
 
@@ -264,9 +264,9 @@ def test_ten_megabytes_take_at_most_ten_milliseconds_and_no_copy_of_the_pixels()
 
 
 def _seconds(data: bytes, form: str) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     find_claims(data, form)
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def test_raw_chunks_without_a_keyword_are_skipped() -> None:

@@ -37,7 +37,7 @@ from aidetect._remote import ASK_FIRST
 
 from .api_server import KEY, ApiHandler, ApiServer
 from .image_files import noise, save
-from .origin import closed_port
+from .origin import PATIENCE, closed_port
 
 PNG = save(noise(40, 40), "PNG")
 BIG = save(noise(400, 400), "PNG")
@@ -52,7 +52,7 @@ def server() -> Iterator[ApiServer]:
 
 @pytest.fixture
 def detector(server: ApiServer) -> Detector:
-    return Detector(url=server.url("/"), api_key=KEY, timeout=5, retries=3)
+    return Detector(url=server.url("/"), api_key=KEY, timeout=PATIENCE, retries=3)
 
 
 def fails(code: str, status: int, **headers: str) -> Callable[[ApiHandler], None]:
@@ -200,12 +200,12 @@ def test_slow_answers_end_in_time(piece: bytes, server: ApiServer) -> None:
     started = time.monotonic()
     with pytest.raises(ServerUnreachableError, match="in time"):
         detector.check(PNG)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < PATIENCE / 2
 
 
 def test_a_check_that_never_moves_is_given_up_and_left(server: ApiServer) -> None:
     server.polls = 1000
-    detector = Detector(url=server.url("/"), patience=0.5, timeout=5)
+    detector = Detector(url=server.url("/"), patience=0.5, timeout=PATIENCE)
     with pytest.raises(ServiceUnavailableError, match="has not moved"):
         detector.check(PNG)
     assert server.paths[-1].startswith("DELETE /v1/checks/")
@@ -272,11 +272,13 @@ def test_many_in_order_with_errors_in_their_place(server: ApiServer, detector: D
 
 
 def test_many_run_side_by_side_and_few_are_read_ahead(server: ApiServer) -> None:
-    def slow(handler: ApiHandler) -> None:
-        time.sleep(0.3)
+    together = threading.Barrier(10)
+
+    def in_company(handler: ApiHandler) -> None:
+        together.wait(PATIENCE)
         server.answer_call(handler, "POST", "/v1/uploads", PNG)
 
-    server.faults = [slow] * 40
+    server.faults = [in_company] * 10  # none is answered before ten have been asked
     taken = 0
 
     def endless() -> Iterator[bytes]:
@@ -286,10 +288,8 @@ def test_many_run_side_by_side_and_few_are_read_ahead(server: ApiServer) -> None
             yield PNG
 
     answers = Detector(url=server.url("/"), concurrency=10).check_many(endless())
-    started = time.monotonic()
     for _ in range(20):
-        next(answers)
-    assert time.monotonic() - started < 3  # one after the other: 6 s
+        assert isinstance(next(answers), Verdict)
     answers.close()  # type: ignore[attr-defined]
     assert taken <= 40
     assert not [t for t in threading.enumerate() if t.name.startswith("aidetect-remote")]

@@ -165,12 +165,12 @@ def test_broken_videos_end_with_an_error_or_what_is_left(mp4: bytes) -> None:
             data = data[: int(random.integers(40, len(data)))]
         for at in random.integers(32, len(data), 20):
             data[at] = random.integers(256)
-        started = time.monotonic()
+        started = time.process_time()
         try:
             assert judged(bytes(data), Seen()).label == "ai"
         except InputError as error:
             assert "video" in str(error) or "frames" in str(error)
-        assert time.monotonic() - started < 30
+        assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize("data", [b"\0\0\0\x18ftypisom" + bytes(50), b"\x1a\x45\xdf\xa3" + bytes(50)])

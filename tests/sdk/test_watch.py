@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from aidetect._cli import main
 from aidetect._watching import Watcher
 
 from .image_files import noise, save
+from .origin import PATIENCE
 
 PNG = save(noise(70, 70), "PNG")
 
@@ -102,8 +104,12 @@ def test_a_file_that_changes_or_comes_back_is_given_again(
 def test_files_are_answered_as_they_appear_whole(tmp_path: Path) -> None:
     (tmp_path / "old.png").write_bytes(PNG)
     command = [sys.executable, "-m", "aidetect", "watch", str(tmp_path), "--json", "--views", "fast"]
-    command += ["--threads", "1", "--settle", "0.8", "--interval", "0.1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command += ["--threads", "1", "--settle", "3", "--interval", "0.1"]
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        ExitStack() as at_the_end,
+    ):
+        at_the_end.callback(process.kill)  # where something below fails
         assert process.stdout is not None and process.stderr is not None
         assert "watching" in process.stderr.readline()
         lines: queue.Queue[str] = queue.Queue()
@@ -114,12 +120,12 @@ def test_files_are_answered_as_they_appear_whole(tmp_path: Path) -> None:
             for part in (PNG[:4000], PNG[4000:8000], PNG[8000:]):
                 file.write(part)
                 file.flush()
-                time.sleep(0.4)
-        whole = json.loads(lines.get(timeout=60))
+                time.sleep(0.3)
+        whole = json.loads(lines.get(timeout=PATIENCE))
         (tmp_path / "bad.png").write_bytes(b"text")
-        bad = json.loads(lines.get(timeout=60))
+        bad = json.loads(lines.get(timeout=PATIENCE))
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+        process.wait(PATIENCE)
         reader.join()
     assert whole["source"] == str(tmp_path / "half.png") and whole["image"]["bytes"] == len(PNG)
     assert bad["error"]["code"] == "not_an_image"
