@@ -52,6 +52,23 @@ def test_a_budget_makes_wait_and_admits_what_is_too_large_alone() -> None:
     assert admitted.wait(60) and budget.used == 100
 
 
+def test_what_is_large_waits_for_no_more_than_came_before_it() -> None:
+    budget = Budget(10)
+    budget.take(6)
+    order: list[int] = []
+    threads = []
+    for amount in (8, 2):
+        threads.append(threading.Thread(target=lambda n=amount: (budget.take(n), order.append(n))))
+        threads[-1].start()
+        while len(budget._line) < len(threads):
+            time.sleep(0.001)
+    assert not budget.try_take(1) and order == []
+    budget.give(6)
+    for thread in threads:
+        thread.join(60)
+    assert sorted(order) == [2, 8] and budget.used == 10
+
+
 @pytest.mark.parametrize(("bulk", "interactive", "size"), [(9, 0, 4), (2, 0, 2), (9, 2, 2), (0, 9, 4)])
 def test_a_batch_is_what_is_ready(bulk: int, interactive: int, size: int) -> None:
     ready: Ready[Item] = Ready(4, 0.0, is_interactive)

@@ -1,6 +1,8 @@
 """One check on its way through a worker, and what gets its bytes."""
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -43,6 +45,14 @@ class Check:
     @property
     def interactive(self) -> bool:
         return self.held.request.priority == "interactive"
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """While its thread waits for others, which is not the check's fault."""
+        since, self.running = self.running, None
+        began = time.monotonic()
+        yield
+        self.running = None if since is None else since + time.monotonic() - began
 
     @property
     def source(self) -> str | None:

@@ -5,8 +5,10 @@ none, the most that is allowed) is taken from the worker's budget, and given bac
 decoded. A fetch that has to wait for room loses none of its time by it.
 """
 
+import threading
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 
 import requests
 
@@ -24,8 +26,14 @@ SMALL = 1_000_000
 """Bytes of an upload up to which it is got together with others."""
 
 
+class Current(threading.local):
+    """The check that this thread gets the bytes of."""
+
+    check: Check | None = None
+
+
 class BoundedFetcher(Fetcher):
-    """A Fetcher whose bodies count against a budget. `taken` is told what each fetch took of it."""
+    """A Fetcher whose bodies count against a budget."""
 
     def __init__(self, budget: Budget, settings: FetchSettings) -> None:
         super().__init__(
@@ -36,6 +44,7 @@ class BoundedFetcher(Fetcher):
             connections=settings.fetch_threads + settings.fetch_threads // 8 + 1,
         )
         self._budget = budget
+        self.current = Current()
 
     def _read(
         self,
@@ -45,7 +54,8 @@ class BoundedFetcher(Fetcher):
     ) -> Fetched:
         promised = min(response.raw.length_remaining or self.max_bytes, self.max_bytes)
         started = time.monotonic()
-        self._budget.take(promised)
+        with self.current.check.waiting() if self.current.check else nullcontext():
+            self._budget.take(promised)
         running.deadline += time.monotonic() - started
         kept = 0
         try:
@@ -68,7 +78,8 @@ class Fetching:
     ) -> None:
         """`caches` is the Redis in which workers tell each other which hosts want rest."""
         self._uploads, self._budget = uploads, budget
-        self._polite = Politeness(settings, caches, BoundedFetcher(budget, settings))
+        self._fetcher = BoundedFetcher(budget, settings)
+        self._polite = Politeness(settings, caches, self._fetcher)
 
     def close(self) -> None:
         self._polite.close()
@@ -103,6 +114,7 @@ class Fetching:
         if request.kind == "upload":
             self._open_upload(check)
             return
+        self._fetcher.current.check = check
         check.fetched = self._polite.fetch(
             request.target,
             remembered=check.found.remembered,
@@ -115,15 +127,16 @@ class Fetching:
 
     def _open_upload(self, check: Check) -> None:
         request = check.held.request
-        if not check.reserved:
-            self._budget.take(_size(check))
-            check.reserved = _size(check)
-        while not check.read_ahead:
-            try:
-                check.sealed = self._uploads.sealed([request.target])[0]
-                check.read_ahead = True
-            except UNAVAILABLE:
-                time.sleep(0.5)
+        with check.waiting():
+            if not check.reserved:
+                self._budget.take(_size(check))
+                check.reserved = _size(check)
+            while not check.read_ahead:
+                try:
+                    check.sealed = self._uploads.sealed([request.target])[0]
+                    check.read_ahead = True
+                except UNAVAILABLE:
+                    time.sleep(0.5)
         sealed, check.sealed = check.sealed, None
         check.data = self._uploads.open(sealed, request.target, request.sha256 or "")
 

@@ -90,25 +90,36 @@ class Lane(Generic[Item]):
 
 
 class Budget:
-    """Bytes that may be held at a time. What alone is more than all of it is admitted alone."""
+    """Bytes that may be held at a time. What alone is more than all of it is admitted alone.
+
+    Who waits is served in turn: else what is large would wait for as long as small ones come along.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit, self.used = limit, 0
         self._freed = threading.Condition()
+        self._line: deque[object] = deque()
 
     def take(self, amount: int) -> None:
         """Waits until there is room."""
+        ticket = object()
         with self._freed:
-            self._freed.wait_for(lambda: self.used == 0 or self.used + amount <= self.limit)
+            self._line.append(ticket)
+            self._freed.wait_for(lambda: self._line[0] is ticket and self._fits(amount))
+            self._line.popleft()
             self.used += amount
+            self._freed.notify_all()
 
     def try_take(self, amount: int) -> bool:
-        """Whether there was room; without waiting."""
+        """Whether there was room, and nobody waited; without waiting."""
         with self._freed:
-            if self.used and self.used + amount > self.limit:
+            if self._line or not self._fits(amount):
                 return False
             self.used += amount
             return True
+
+    def _fits(self, amount: int) -> bool:
+        return self.used == 0 or self.used + amount <= self.limit
 
     def give(self, amount: int) -> None:
         with self._freed:
