@@ -157,7 +157,9 @@ def _too_large(limit: int) -> TooLargeError:
 
 
 def _broken(error: Exception | None, watched: _Watched | None) -> RequestError:
-    if isinstance(error, BlockingIOError | TimeoutError) or (watched is not None and watched.over):
+    # Werkzeug raises an error of its own over what the socket raised.
+    silent = isinstance(error and (error.__context__ or error), BlockingIOError | TimeoutError)
+    if silent or (watched is not None and watched.over):
         return RequestError(
             "The body did not arrive in time. Send it again, over a better line or as a smaller file.",
             status=408,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import requests
 
+from aidetect_server._bodies import SILENCE_SECONDS
+
 from .gunicorn_server import GunicornServer, bearer
 
 SECONDS = 2.0
@@ -61,6 +63,22 @@ def test_a_body_that_drips_is_cut(server: GunicornServer, key: str, chunked: boo
         status, problem = answer(connection)
     assert status == 408 and problem["code"] == "request_timeout"
     assert time.monotonic() - started < SECONDS + 8
+
+
+def test_silence_is_cut_in_a_body_and_in_the_headers_of_a_kept_connection(
+    serve_all: Callable[..., GunicornServer], key: str
+) -> None:
+    server = serve_all(body_timeout=600.0)
+    with connected(server) as body, connected(server) as kept:
+        body.sendall(head(key, Content_Type="image/png", Content_Length="5000") + b"x")
+        kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert kept.recv(65536).startswith(b"HTTP/1.1 200")
+        kept.sendall(b"GET /healthz HT")
+        for connection in (body, kept):
+            connection.settimeout(SILENCE_SECONDS + 60)
+        status, problem = answer(body)
+        assert (status, problem["code"]) == (408, "request_timeout")
+        assert kept.recv(65536) == b"", "hung up"
 
 
 def test_many_slow_bodies_leave_room_for_others(server: GunicornServer, key: str) -> None:
