@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,6 +136,25 @@ def test_parts_begin_in_their_order_and_all_end(tmp_path: Path) -> None:
     assert run.ready == 1 and not run.said and len(ids) == 2
     assert not any(map(alive, ids))
     assert os.stat(tmp_path / "first").st_mtime_ns <= os.stat(tmp_path / "second").st_mtime_ns
+
+
+def test_in_the_background_where_sigint_is_ignored_sigterm_ends_all(tmp_path: Path) -> None:
+    """As `aidetect up &` in a script is started; Ctrl-C in that terminal is for somebody else."""
+    run = Run(part(tmp_path, "one", FOREVER))
+
+    def look() -> None:
+        until(lambda: run.ready)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        assert alive(int((tmp_path / "one").read_text()))
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run.until(look)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not alive(int((tmp_path / "one").read_text()))
 
 
 def test_a_part_that_ignores_the_end_is_killed_with_its_children(tmp_path: Path) -> None:
