@@ -178,7 +178,16 @@ class Engine:
 
 def fleet_fingerprint(model: str | os.PathLike[str] | None = None, views: str = "default") -> str:
     """The fingerprint of the engine that these would load, without building its network."""
-    return _fingerprint(_package(model, views), views)
+    return fleet_model(model, views)[0]
+
+
+def fleet_model(
+    model: str | os.PathLike[str] | None = None, views: str = "default"
+) -> tuple[str, ModelInfo]:
+    """That, and the model of its answers: the package is read once."""
+    package = _package(model, views)
+    named = package.manifest
+    return _fingerprint(package, views), ModelInfo(named.name, named.version, named.weights_sha256)
 
 
 def _package(model: str | os.PathLike[str] | None, views: str) -> ModelPackage:

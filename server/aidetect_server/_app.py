@@ -7,7 +7,7 @@ from redis.backoff import ConstantBackoff
 from redis.exceptions import ConnectionError
 from redis.retry import Retry
 
-from aidetect import ConfigurationError
+from aidetect import ConfigurationError, ModelInfo
 from aidetect_worker._broker import Broker
 
 from . import _batch, _events  # noqa: F401  (they add routes to `checks`)
@@ -16,7 +16,7 @@ from ._checks import checks
 from ._docs import init_docs
 from ._guard import init_guard
 from ._headers import init_headers
-from ._health import gauges, health, model_info
+from ._health import gauges, health
 from ._home import default_folder
 from ._logs import init_logs
 from ._metrics import init_metrics
@@ -47,7 +47,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
             "such as `openssl rand -hex 32` makes"
         )
     app = openapi_app("aidetect_server", static_folder=None)
-    broker = _broker(settings)
+    broker, model = _broker(settings)
     signer = Signer(
         Path(settings.signing_folder) if settings.signing_folder else default_folder() / "signing"
     )
@@ -70,7 +70,7 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     app.extensions[EXTENSION] = Services(
         settings=settings,
         broker=broker,
-        model=model_info(settings.model),
+        model=model,
         records=Records(broker.redis, broker.cache_redis, settings.check_ttl),
         bodies=Bodies(settings.body_timeout),
         waiters=waiters,
@@ -93,11 +93,13 @@ def create_app(settings: ServerSettings | None = None) -> Flask:
     return app
 
 
-def _broker(settings: ServerSettings) -> Broker:
+def _broker(settings: ServerSettings) -> tuple[Broker, ModelInfo]:
     """With its model read, so that one that cannot be ends the start, and impatient: while Redis hangs,
     each request holds a thread, so that it is given up after one time-out. Its client asks again."""
-    broker = Broker(settings)
-    broker.fleet  # noqa: B018
+    from aidetect._engine import fleet_model  # numpy
+
+    fleet, model = fleet_model(settings.model or None, settings.views)
+    broker = Broker(settings, fleet=fleet)
     for client in {broker.redis, broker.cache_redis}:
         client.set_retry(Retry(ConstantBackoff(0.1), 1, supported_errors=(ConnectionError,)))
-    return broker
+    return broker, model

@@ -7,7 +7,7 @@ from flask import Response, g
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from aidetect import ModelInfo, __version__
+from aidetect import __version__
 from aidetect._image import MAX_PIXELS
 from aidetect._text import printable
 from aidetect_worker._broker import Broker
@@ -114,14 +114,6 @@ def gauges(broker: Broker, **more: Any) -> dict[str, Any]:
         "upload_bytes": ("Bytes of uploads that wait", safely(broker.uploads.waiting)),
         **more,
     }
-
-
-def model_info(model: str) -> ModelInfo:
-    """The fleet's model by name or path, as its manifest has it."""
-    from aidetect._weights import load_package
-
-    manifest = load_package(model or None).manifest
-    return ModelInfo(manifest.name, manifest.version, manifest.weights_sha256)
 
 
 def _json(body: Wire, status: int = 200) -> Response:
