@@ -94,8 +94,8 @@ def obey(data: bytes, stage: str, images: int = 1) -> None:
 class DecodingEngine(Engine):
     """Decodes and takes views as the real one, and forwards nothing."""
 
-    def __init__(self) -> None:
-        super().__init__(backend="onnx", threads=1)
+    def __init__(self, max_pixels: int) -> None:
+        super().__init__(backend="onnx", threads=1, max_pixels=max_pixels)
         self.fingerprint = FLEET
 
     def judge(self, prepared: Sequence[Prepared], *, heat_maps: bool = False) -> list[PixelResult]:
@@ -104,7 +104,8 @@ class DecodingEngine(Engine):
 
 class StubWorker(BatchWorker):
     def load_engine(self) -> Engine:
-        return DecodingEngine() if os.environ.get("AIDETECT_TEST_DECODE") else StubEngine()
+        decodes = os.environ.get("AIDETECT_TEST_DECODE")
+        return DecodingEngine(self.settings.max_pixels) if decodes else StubEngine()
 
     @property
     def connection_timeout(self) -> int:
