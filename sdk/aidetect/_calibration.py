@@ -25,12 +25,13 @@ DISAGREEMENT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Platt scaling over two inputs and two thresholds.
+    """Platt scaling over the inputs, and two thresholds.
 
     A view's margin is logit(AI) - logit(real). With native views:
-    P = sigmoid(both[0]·global margin + both[1]·mean native margin + both[2]); without:
-    P = sigmoid(alone[0]·global margin + alone[1]). P is then kept within [floor, 1 - floor]: no
-    more sureness than the number of images it was fitted on supports.
+    P = sigmoid(both[0]·global margin + both[1]·mean native margin + both[2] + texture[0]·t); without:
+    P = sigmoid(alone[0]·global margin + alone[1] + texture[1]·t); t is the margin of the texture
+    (`_texture.py`), 0 for a model without. P is then kept within [floor, 1 - floor]: no more
+    sureness than the number of images it was fitted on supports.
     At or above `ai_from` the label is `ai`, at or below `real_to` it is `real`.
     `ai_error` and `real_error` are the error rates that the thresholds were fitted to: the share
     of real images called AI, and of AI images called real.
@@ -43,6 +44,7 @@ class Calibration:
     real_to: float
     ai_error: float
     real_error: float
+    texture: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not 0 < self.floor <= self.real_to <= self.ai_from <= 1 - self.floor < 1:
@@ -53,11 +55,12 @@ class Calibration:
         """Raises ModelIntegrityError where the manifest's calibration is not of this form."""
         try:
             plain = {**values, "both": tuple(values["both"]), "alone": tuple(values["alone"])}
-            if len(plain["both"]) != 3 or len(plain["alone"]) != 2:
+            plain["texture"] = tuple(values.get("texture", (0.0, 0.0)))
+            if [len(plain[key]) for key in ("both", "alone", "texture")] != [3, 2, 2]:
                 raise ValueError("wrong number of coefficients")
             made = cls(**plain)
             rates = (made.ai_error, made.real_error)
-            if not all(map(math.isfinite, made.both + made.alone)) or not all(
+            if not all(map(math.isfinite, made.both + made.alone + made.texture)) or not all(
                 0 <= r <= 1 for r in rates
             ):
                 raise ValueError("coefficients are finite numbers, error rates 0 to 1")
@@ -65,20 +68,33 @@ class Calibration:
         except (KeyError, TypeError, ValueError) as error:
             raise ModelIntegrityError(f"the manifest's calibration cannot be used: {error}") from None
 
-    def probability(self, margins: NDArray[np.float32]) -> float:
-        """P(AI) of one image from its views' margins, the global view's first; (n,) → 0…1."""
-        if len(margins) > 1:
-            z = self.both[0] * margins[0] + self.both[1] * margins[1:].mean() + self.both[2]
-        else:
-            z = self.alone[0] * margins[0] + self.alone[1]
+    @property
+    def weighs_crops(self) -> bool:
+        """Whether native views have a part in the decision."""
+        return self.both[1] > 0
+
+    def weights(self, views: int) -> tuple[float, float, float, float]:
+        """Of the global margin, of the native ones' mean, of the texture's, and the constant, for an
+        image of so many views."""
+        if views > 1:
+            return self.both[0], self.both[1], self.texture[0], self.both[2]
+        return self.alone[0], 0.0, self.texture[1], self.alone[1]
+
+    def probability(self, margins: NDArray[np.float32], texture: float = 0.0) -> float:
+        """P(AI) of an image from its views' margins (n,), the global view's first, and its texture's."""
+        whole, crops, slope, constant = self.weights(len(margins))
+        z = whole * margins[0] + slope * texture + constant
+        if crops:
+            z += crops * margins[1:].mean()
         return min(max(_sigmoid(float(z)), self.floor), 1 - self.floor)
 
-    def view_probabilities(self, margins: NDArray[np.float32]) -> list[float]:
+    def view_probabilities(self, margins: NDArray[np.float32], texture: float = 0.0) -> list[float]:
         """What each view would say if it stood for all of its kind."""
         if len(margins) == 1:
-            return [self.probability(margins)]
-        whole = self.both[0] + self.both[1]
-        return [_sigmoid(float(whole * margin + self.both[2])) for margin in margins]
+            return [self.probability(margins, texture)]
+        whole, crops, slope, constant = self.weights(len(margins))
+        rest = slope * texture + constant
+        return [_sigmoid(float((whole + crops) * margin + rest)) for margin in margins]
 
 
 def decide(

@@ -22,26 +22,29 @@ from ._image import MAX_PIXELS, DecodedImage, decode
 from ._provenance import Finding, find_claims
 from ._reasons import explain_verdict
 from ._result import PixelResult
+from ._texture import Texture
 from ._verdict import ImageInfo, ModelInfo
-from ._views import CONTRACT, PROFILES, Views, extract_views, flatness
+from ._views import CONTRACT, PROFILES, Views, extract_views, flatness, global_view
 from ._weights import ModelPackage, load_package
 
 Floats = NDArray[np.float32]
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised when the same model would fill a `PixelResult` otherwise: rules of `decide`, reasons, views."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One image ready for the network. `seconds` is the time that it took; `pixels` are the decoded
-    image's, where they were to be kept."""
+    """One image ready for the network. `texture` holds the local margins of its texture, None for a
+    model without; `seconds` is the time that it took; `pixels` are the decoded image's, where they were
+    to be kept."""
 
     views: Views
     flatness: float
     image: ImageInfo
     claims: tuple[Finding, ...]
     seconds: float
+    texture: Floats | None = None
     pixels: NDArray[np.uint8] | None = None
 
     @property
@@ -70,6 +73,7 @@ class Engine:
         package = _package(model, views)
         manifest = package.manifest
         self._calibration = Calibration.from_dict(manifest.calibration)
+        self._texture = Texture.from_dict(manifest.texture) if manifest.texture else None
         self._mapper = Mapper(Head.of(package), self._calibration)
         self._backend = open_backend(package, backend, device, threads)
         self.max_pixels = max_pixels
@@ -102,10 +106,14 @@ class Engine:
         claims: tuple[Finding, ...],
         started: float,
     ) -> Prepared:
-        views = extract_views(decoded.pixels, self.views, self.view_size)
+        pixels = decoded.pixels
+        views = extract_views(pixels, self.views, self.view_size, self._calibration.weighs_crops)
+        texture = None
+        if self._texture is not None:
+            texture = self._texture.look(global_view(pixels, self._texture.view_size))
         image = ImageInfo(digest, decoded.width, decoded.height, decoded.format, size, decoded.frames)
         seconds = time.perf_counter() - started
-        return Prepared(views, flatness(views.pixels[0]), image, claims, seconds)
+        return Prepared(views, flatness(views.pixels[0]), image, claims, seconds, texture)
 
     def judge(self, prepared: Sequence[Prepared], *, heat_maps: bool = False) -> list[PixelResult]:
         """The model's answers, from one forward of all views of all images; with `heat_maps` each
@@ -148,8 +156,9 @@ class Engine:
     def _drawn(
         self, prepared: Sequence[Prepared], margins: Floats, maps: Floats, side: int
     ) -> list[HeatMap]:
+        views, textures = [one.views for one in prepared], [one.texture for one in prepared]
         sizes = [(one.image.width, one.image.height) for one in prepared]
-        return self._mapper.draw(maps, margins, [one.views for one in prepared], sizes, side)
+        return self._mapper.draw(maps, margins, views, sizes, textures, side)
 
     def _results(self, prepared: Sequence[Prepared], margins: Floats) -> list[PixelResult]:
         ends = np.cumsum([len(one.views.kinds) for one in prepared])[:-1]
@@ -157,8 +166,9 @@ class Engine:
         return [self._result(one, own) for one, own in zip(prepared, parts, strict=True)]
 
     def _result(self, prepared: Prepared, margins: Floats) -> PixelResult:
-        probability = self._calibration.probability(margins)
-        of_views = self._calibration.view_probabilities(margins)
+        texture = 0.0 if prepared.texture is None else float(prepared.texture.mean())
+        probability = self._calibration.probability(margins, texture)
+        of_views = self._calibration.view_probabilities(margins, texture)
         image, views = prepared.image, prepared.views
         side = min(image.width, image.height)
         label, because = decide(self._calibration, probability, of_views, side, prepared.flatness)

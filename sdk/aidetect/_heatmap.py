@@ -97,22 +97,26 @@ class Mapper:
         margins: Array,
         views: Sequence[Views],
         sizes: Sequence[tuple[int, int]],
+        textures: Sequence[Array | None],
         side: int = FULL_SIDE,
     ) -> list[HeatMap]:
         """The maps of images of `sizes` (width, height), `side` places long at most, from what the
-        network answered to all their views in order: N×C×h×w maps and N margins."""
+        network answered to all their views in order: N×C×h×w maps and N margins; `textures`: of each
+        image the local margins of its texture, None for a model without."""
         weighed = np.concatenate([self._weighed(len(one.kinds)) for one in views])
         cells = np.zeros((len(maps), *maps.shape[2:]), np.float32)
         cells[weighed] = self.head.cells(maps[weighed], margins[weighed])
         ends = np.cumsum([len(one.kinds) for one in views])[:-1]
         return [
-            merge(own, one, self.calibration, size, side)
-            for own, one, size in zip(np.split(cells, ends), views, sizes, strict=True)
+            merge(own, one, self.calibration, size, side, texture)
+            for own, one, size, texture in zip(
+                np.split(cells, ends), views, sizes, textures, strict=True
+            )
         ]
 
     def _weighed(self, count: int) -> NDArray[np.bool_]:
         """Which of an image's views the decision weighs: the others need no cells."""
-        whole, crops, _ = _weights(self.calibration, count)
+        whole, crops, _, _ = self.calibration.weights(count)
         return np.array([whole > 0] + [crops > 0] * (count - 1))
 
 
@@ -122,15 +126,18 @@ def merge(
     calibration: Calibration,
     size: tuple[int, int],
     side: int = FULL_SIDE,
+    texture: Array | None = None,
 ) -> HeatMap:
-    """One map of an image of `size` (width, height) from its views' cells (N×h×w, `Head.cells`).
+    """One map of an image of `size` (width, height) from its views' cells (N×h×w, `Head.cells`) and its
+    texture's, which lie over the global view.
 
-    At a place that only some views cover, these stand for all, as in `Calibration.view_probabilities`.
+    At a place that only some views cover, these stand for all, as in `Calibration.view_probabilities`;
+    where none of the texture's cells lies, their mean does.
     """
     width, height = size
     share = min(1.0, side / max(size))
     rows, columns = max(1, round(height * share)), max(1, round(width * share))
-    whole, crops, constant = _weights(calibration, len(cells))
+    whole, crops, slope, constant = calibration.weights(len(cells))
     local, weight = np.zeros((2, rows, columns), np.float32)
     if whole:
         seen, stretched = _stretched(cells[0], views.boxes[0], size, local.shape)
@@ -146,14 +153,11 @@ def merge(
         weight += crops * (count > 0)
     covered = weight > 0
     values = (whole + crops) * local / np.where(covered, weight, 1) + constant
+    if slope and texture is not None:
+        seen, stretched = _stretched(texture, views.boxes[0], size, local.shape)
+        values += slope * np.where(seen, stretched, texture.mean())
+        covered |= seen
     return HeatMap(np.where(covered, values, np.nan).astype(np.float32), width, height)
-
-
-def _weights(calibration: Calibration, count: int) -> tuple[float, float, float]:
-    """Of the global margin, of the native ones' mean, and the constant, for `count` views."""
-    if count > 1:
-        return calibration.both
-    return calibration.alone[0], 0.0, calibration.alone[1]
 
 
 def _stretched(

@@ -71,8 +71,9 @@ class Views:
     """(left, top, right, bottom) of each view in source pixels; right and bottom are exclusive."""
 
 
-def extract_views(pixels: NDArray[np.uint8], profile: str, size: int) -> Views:
+def extract_views(pixels: NDArray[np.uint8], profile: str, size: int, crops: bool = True) -> Views:
     """The views of an image (H, W, 3) uint8 under a profile of `PROFILES`; `size` is S, in pixels.
+    Without `crops` the global one alone.
 
     Raises ConfigurationError for an unknown profile or too small an S, InvalidArrayError for pixels
     of another shape or type.
@@ -87,13 +88,19 @@ def extract_views(pixels: NDArray[np.uint8], profile: str, size: int) -> Views:
         )
     height, width = pixels.shape[:2]
     boxes = [_centre_square(width, height)]
-    boxes += _native_boxes(width, height, size, PROFILES[profile].native)
+    if crops:
+        boxes += _native_boxes(width, height, size, PROFILES[profile].native)
     views = np.empty((len(boxes), size, size, 3), np.uint8)
     views[0] = _global_view(pixels, boxes[0], size)
     for view, (left, top, right, bottom) in zip(views[1:], boxes[1:], strict=True):
         view[...] = pixels[top:bottom, left:right]
     kinds = ("global",) + ("native",) * (len(boxes) - 1)
     return Views(views, kinds, tuple(boxes))
+
+
+def global_view(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """View 0 alone, (S, S, 3), of an image (H, W, 3) uint8."""
+    return _global_view(pixels, _centre_square(pixels.shape[1], pixels.shape[0]), size)
 
 
 def _centre_square(width: int, height: int) -> Box:

@@ -35,7 +35,8 @@ class Manifest:
 
     `contract`: version of the preprocessing the model was trained under. `view_size`: side of its
     views in pixels. `architecture`: keyword arguments of `SEResNet50`. `calibration`: what turns
-    logits into a probability and a label. `created`: ISO 8601, UTC.
+    logits into a probability and a label. `created`: ISO 8601, UTC. `texture`: what `Texture.from_dict`
+    takes, None for a network alone.
     """
 
     name: str
@@ -49,11 +50,14 @@ class Manifest:
     trained_on: str
     created: str
     about: str = ""
+    texture: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
             wanted = {"contract": int, "view_size": int, "architecture": dict, "calibration": dict}
             kind = wanted.get(field.name, str)
+            if field.name == "texture":
+                kind = type(None) if self.texture is None else dict
             if type(getattr(self, field.name)) is not kind:
                 raise ModelIntegrityError(f"manifest: {field.name} has to be of type {kind.__name__}")
         if not _NAME.fullmatch(self.name):
@@ -74,7 +78,8 @@ class Manifest:
             raise ModelIntegrityError("manifest: contract is at least 1, view_size 32 to 1024")
 
     def to_json(self) -> bytes:
-        return (json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n").encode()
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":
@@ -86,7 +91,8 @@ class Manifest:
         if not isinstance(values, dict):
             raise ModelIntegrityError("manifest: not a JSON object; fetch the model again")
         known = [field.name for field in fields(cls)]
-        if missing := [name for name in known if name not in values and name != "about"]:
+        optional = ("about", "texture")
+        if missing := [name for name in known if name not in values and name not in optional]:
             raise ModelIntegrityError(f"manifest: {', '.join(missing)} missing; fetch the model again")
         return cls(**{name: values[name] for name in known if name in values})
 

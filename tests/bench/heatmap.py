@@ -108,7 +108,7 @@ def drawers() -> dict[str, Draw]:
         logits, maps = backend.logits_and_maps(views.pixels)
         mapper = Mapper(head, given)
         margins = logits[:, 1] - logits[:, 0]
-        return mapper.draw(maps, margins, [views], [(pixels.shape[1], pixels.shape[0])])[0]
+        return mapper.draw(maps, margins, [views], [(pixels.shape[1], pixels.shape[0])], [None])[0]
 
     return {
         "decision": lambda pixels: draw(pixels, "fast", calibration),

@@ -51,8 +51,8 @@ class Stack:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Runs in the background (`make test` has one) ignore SIGINT, and so does what they start. Asked for
-        # here: later, workers that ran inside the tests may have handled it.
+        # Runs in the background (`make test` has one) ignore SIGINT, and so does what they start.
+        # Asked for here: later, workers that ran inside the tests may have handled it.
         ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
         self.ending = signal.SIGTERM if ignored else signal.SIGINT
         command = [sys.executable, "-m", "aidetect", "up", "--port", str(self.port), *self.options]

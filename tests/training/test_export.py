@@ -19,7 +19,7 @@ from aidetect._calibration import Calibration
 from aidetect._model import SEResNet50, median_3x3
 from aidetect._signatures import generate_key, sign
 from aidetect._weights import load_package
-from aidetect_training.export import UNCALIBRATED, export_model, recalibrate, ship
+from aidetect_training.export import UNCALIBRATED, export_model, rewrite, ship
 
 from ..networks import SMALL, network, package, sample_views
 
@@ -132,12 +132,12 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_recalibrate_changes_nothing_else_and_drops_the_signature(small: Path, tmp_path: Path) -> None:
+def test_a_rewrite_changes_nothing_else_and_drops_the_signature(small: Path, tmp_path: Path) -> None:
     generate_key(tmp_path / "key")
     sign(small, (tmp_path / "key").read_bytes())
     before = load_package(small).manifest
     fitted = {**UNCALIBRATED, "floor": 0.005}
-    assert recalibrate(small.parent, fitted) == small
+    assert rewrite(small.parent, calibration=fitted) == small
     assert load_package(small).manifest == replace(before, calibration=fitted)
     assert not small.with_suffix(".sig").exists()
 

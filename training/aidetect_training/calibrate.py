@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -40,10 +40,17 @@ def fit(
     native = np.array([m[1:].mean() if len(m) > 1 else 0.0 for m in margins])
     if len(set(labels[seen].tolist())) < 2:
         raise ConfigurationError("calibration needs such larger images of both classes")
-    both = _platt(np.column_stack((globals_, native))[seen], labels[seen], weights[seen])
-    alone = _platt(globals_[:, None], labels, weights)
-    draft = Calibration(both, alone, FLOOR, 1 - FLOOR, FLOOR, ai_error, real_error)  # type: ignore[arg-type]
-    probabilities = np.array([draft.probability(m) for m in margins])
+    textures = np.array([score.texture for score in scores])
+    whole, slope, constant = _platt(np.column_stack((globals_, textures)), labels, weights)
+    alone, both, texture = (whole, constant), (whole, 0.0, constant), (slope, slope)
+    inputs = np.column_stack((globals_, native, textures))[seen]
+    fitted = _platt(inputs, labels[seen], weights[seen])
+    if fitted[1]:  # else crops need not be looked at, and images with and without them are alike
+        both, texture = (fitted[0], fitted[1], fitted[3]), (fitted[2], slope)
+    draft = Calibration(both, alone, FLOOR, 1 - FLOOR, FLOOR, ai_error, real_error, texture)
+    probabilities = np.array(
+        [draft.probability(m, t) for m, t in zip(margins, textures.tolist(), strict=True)]
+    )
     tiers = np.array([score.tier for score in scores])
     parts = [
         [(probabilities[chosen], weights[chosen]) for tier in np.unique(tiers)
@@ -58,9 +65,8 @@ def fit(
     # Where even the surest answers are wrong more often than allowed, what is reached is told.
     ai_error = max(ai_error, *(float(w[p >= ai_from].sum() / w.sum()) for p, w in parts[0]))
     real_error = max(real_error, *(float(w[p <= real_to].sum() / w.sum()) for p, w in parts[1]))
-    return asdict(
-        Calibration(both, alone, FLOOR, ai_from, real_to, round(ai_error, 4), round(real_error, 4))  # type: ignore[arg-type]
-    )
+    reached = {"ai_error": round(ai_error, 4), "real_error": round(real_error, 4)}
+    return asdict(replace(draft, ai_from=ai_from, real_to=real_to, **reached))
 
 
 def _platt(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:

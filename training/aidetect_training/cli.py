@@ -50,8 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("originals", type=Path, help="folder with manifest.csv: path,label,source,…")
     sub.add_argument("out", type=Path)
-    sub.add_argument(
+    whole = sub.add_mutually_exclusive_group()
+    whole.add_argument(
         "--held-out", metavar="RECIPE", help="write the recipe's validation origins whole instead"
+    )
+    whole.add_argument(
+        "--whole", metavar="RECIPE", help="write all but the recipe's validation origins whole instead"
     )
     sub.add_argument("--workers", type=int, default=2)
 
@@ -73,6 +77,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--version", required=True)
     sub.add_argument("--trained-on", default="", help="one sentence for the manifest")
     sub.add_argument("--out", type=Path, required=True)
+
+    sub = command("texture", _texture, "fit a model's texture, hand-made features next to its network")
+    sub.add_argument("model", type=Path, help="folder or manifest of an exported model; rewritten")
+    sub.add_argument("--recipe", required=True, help="its validation origins are left out")
+    sub.add_argument(
+        "--data", type=Path, required=True, nargs="+", help="folders of images with manifest.csv"
+    )
+    sub.add_argument("--version", help="the model's new version")
+    sub.add_argument("--workers", type=int, default=2)
 
     sub = command(
         "calibrate", _calibrate, "fit a model's probabilities and thresholds on held-out images"
@@ -133,11 +146,12 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from .prepare import TileOptions, make_images, make_tiles
     from .recipe import load_recipe
 
-    if arguments.held_out:
-        origins = load_recipe(arguments.held_out).data.validation_origins
+    if name := arguments.held_out or arguments.whole:
+        origins = load_recipe(name).data.validation_origins
         if not origins:
-            raise ConfigurationError(f"recipe {arguments.held_out} names no validation_origins")
-        counts = make_images(arguments.originals, arguments.out, origins, workers=arguments.workers)
+            raise ConfigurationError(f"recipe {name} names no validation_origins")
+        others, cap = (True, 300) if arguments.whole else (False, 60)
+        counts = make_images(arguments.originals, arguments.out, origins, others, cap, arguments.workers)
     else:
         counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)
     if not counts["files"]:
@@ -184,11 +198,27 @@ def _export(arguments: argparse.Namespace) -> None:
     print(f"wrote {path}; next: aidetect-train calibrate {path} --data …")
 
 
+def _texture(arguments: argparse.Namespace) -> None:
+    from .data import split
+    from .export import rewrite
+    from .layouts import read_dataset
+    from .recipe import load_recipe
+    from .texture_fit import fit_texture
+
+    recipe = load_recipe(arguments.recipe)
+    items = [item for folder in arguments.data for item in read_dataset(folder)]
+    training, _ = split(items, recipe.data)
+    texture = fit_texture(training, recipe.data.balance, arguments.workers)
+    changes = {"version": arguments.version} if arguments.version else {}
+    path = rewrite(arguments.model, texture=texture, **changes)
+    print(f"{len(training):,} images; next: aidetect-train calibrate {path} --data …")
+
+
 def _calibrate(arguments: argparse.Namespace) -> None:
     from aidetect._weights import load_package
 
     from .calibrate import fit
-    from .export import recalibrate
+    from .export import rewrite
     from .layouts import read_dataset
     from .scoring import score_package
 
@@ -197,7 +227,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
         package, read_dataset(arguments.data), arguments.tiers.split(","), arguments.backend
     )
     calibration = fit(scores)
-    recalibrate(arguments.model, calibration)
+    rewrite(arguments.model, calibration=calibration)
     print("\n".join(f"{key}: {value}" for key, value in calibration.items()))
 
 

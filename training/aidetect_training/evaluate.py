@@ -37,7 +37,7 @@ def evaluate(scores: Sequence[Score], calibration: Calibration) -> dict[str, Any
     if len({score.item.label for score in scores}) < 2:
         raise ConfigurationError("an evaluation needs readable images of both classes. Add the others.")
     probabilities = np.array(
-        [calibration.probability(np.asarray(s.margins, np.float32)) for s in scores]
+        [calibration.probability(np.asarray(s.margins, np.float32), s.texture) for s in scores]
     )
     labels = [called(score, p, calibration) for score, p in zip(scores, probabilities, strict=True)]
     tiers = list(dict.fromkeys(score.tier for score in scores))
@@ -53,7 +53,7 @@ def evaluate(scores: Sequence[Score], calibration: Calibration) -> dict[str, Any
 
 def called(score: Score, probability: float, calibration: Calibration) -> str:
     """The label that the SDK's rules give to an image with this P(AI)."""
-    views = calibration.view_probabilities(np.asarray(score.margins, np.float32))
+    views = calibration.view_probabilities(np.asarray(score.margins, np.float32), score.texture)
     return decide(calibration, probability, views, min(score.width, score.height), score.flatness)[0]
 
 

@@ -109,11 +109,12 @@ def _kept(key: str, value: Tensor) -> Tensor:
     return half
 
 
-def recalibrate(model: str | os.PathLike[str], calibration: Mapping[str, Any]) -> Path:
-    """Writes another calibration into a package's manifest; a signature, which it breaks, is removed."""
+def rewrite(model: str | os.PathLike[str], **changes: Any) -> Path:
+    """Changes fields of a package's manifest; a signature, which that breaks, is removed."""
     package = load_package(Path(model), trusted_keys=[])
+    manifest = replace(package.manifest, **changes)
     package.path.with_suffix(".sig").unlink(missing_ok=True)
-    package.path.write_bytes(replace(package.manifest, calibration=dict(calibration)).to_json())
+    package.path.write_bytes(manifest.to_json())
     return package.path
 
 

@@ -31,10 +31,12 @@ def of_package(model: str | None, backend: str, views: str) -> Measured:
     """A model by name or path; None: the shipped one."""
     package = load_package(model)
     manifest = package.manifest
+    calibration = Calibration.from_dict(manifest.calibration)
+    crops = calibration.weighs_crops
     return Measured(
         {"name": manifest.name, "version": manifest.version},
-        Calibration.from_dict(manifest.calibration),
-        lambda items, tiers: score_package(package, items, tiers, backend, views),
+        calibration,
+        lambda items, tiers: score_package(package, items, tiers, backend, views, crops),
         lambda: load_network(package),
         manifest.view_size,
         "crop",

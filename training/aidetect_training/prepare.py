@@ -98,13 +98,20 @@ def make_tiles(
 
 
 def make_images(
-    originals: Path, out: Path, origins: Sequence[str], cap: int = 60, workers: int = 2, seed: int = 0
+    originals: Path,
+    out: Path,
+    origins: Sequence[str],
+    others: bool = False,
+    cap: int = 60,
+    workers: int = 2,
+    seed: int = 0,
 ) -> Counter[str]:
-    """Writes originals of the given origins whole: long side 340…896, or their own where smaller,
-    JPEG 78…92 or WebP 75…90, no metadata. At most `cap` of one generator or category of one source.
-    Those with a long side below 340 are left out; returns counts."""
-    wanted = {plain(origin) for origin in origins}
-    rows = [row for row in _choose(originals, 0, random.Random(seed)) if plain(origin_of(row)) in wanted]
+    """Writes originals of the given origins, or of all `others`, whole: long side 340…896, or their own
+    where smaller, JPEG 78…92 or WebP 75…90, no metadata. At most `cap` of one generator or category of
+    one source. Those with a long side below 340 are left out; returns counts."""
+    named = {plain(origin) for origin in origins}
+    rows = _choose(originals, 0, random.Random(seed))
+    rows = [row for row in rows if (plain(origin_of(row)) in named) is not others]
     taken: Counter[tuple[str, ...]] = Counter()
     chosen = []
     for row in rows:

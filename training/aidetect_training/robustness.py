@@ -28,7 +28,7 @@ def robustness(scores: Sequence[Score], calibration: Calibration) -> dict[str, d
     """
     by_variant: dict[str, dict[Path, tuple[Score, float, str]]] = {}
     for score in scores:
-        probability = calibration.probability(np.asarray(score.margins, np.float32))
+        probability = calibration.probability(np.asarray(score.margins, np.float32), score.texture)
         answer = (score, probability, called(score, probability, calibration))
         by_variant.setdefault(score.tier, {})[score.item.path] = answer
     before = by_variant[UNCHANGED]

@@ -20,7 +20,8 @@ from aidetect._backends import Backend, open_backend
 from aidetect._calibration import Calibration
 from aidetect._image import decode
 from aidetect._model import SEResNet50
-from aidetect._views import Views, extract_views, flatness
+from aidetect._texture import Texture
+from aidetect._views import Views, extract_views, flatness, global_view
 from aidetect._weights import ModelPackage
 
 from .augment import squash
@@ -34,7 +35,8 @@ BATCH = 4
 @dataclass(frozen=True, slots=True)
 class Score:
     """What the model said of one image in one tier. `margins` are its views' logit differences,
-    the global view's first; `bytes` is the length of the file as scored."""
+    the global view's first; `texture` is its texture's, 0 for a model without; `bytes` is the length of
+    the file as scored."""
 
     item: Item
     tier: str
@@ -43,16 +45,29 @@ class Score:
     height: int
     bytes: int
     flatness: float
+    texture: float = 0.0
 
 
 def score(
-    items: Sequence[Item], backend: Backend, size: int, tiers: Iterable[str], views: str
+    items: Sequence[Item],
+    backend: Backend,
+    size: int,
+    tiers: Iterable[str],
+    views: str,
+    *,
+    texture: Texture | None = None,
+    crops: bool = True,
 ) -> list[Score]:
     """One Score per image and tier; images that cannot be read are told and left out.
 
     `size` is the model's view size in pixels; `views` is a profile of the SDK, or `squash` for the
-    whole image as one square, which the recipe `paper` is shown and the SDK does not know.
+    whole image as one square, which the recipe `paper` is shown and the SDK does not know. Without
+    `crops` the profile's native views are left out.
     """
+
+    def prepared_of(job: tuple[Item, str]) -> tuple[Score, Views] | None:
+        return _prepare(*job, size, views, texture, crops)
+
     tiers = list(tiers)
     if unknown := set(tiers) - set(VARIANTS):
         raise ConfigurationError(f"unknown tiers {sorted(unknown)}; known are {', '.join(VARIANTS)}")
@@ -61,7 +76,7 @@ def score(
     with ThreadPoolExecutor(2) as pool, tqdm(total=len(jobs), unit="img", mininterval=1) as bar:
         for first in range(0, len(jobs), BATCH):
             chunk = jobs[first : first + BATCH]
-            prepared = [p for p in pool.map(lambda job: _prepare(*job, size, views), chunk) if p]
+            prepared = [p for p in pool.map(prepared_of, chunk) if p]
             if prepared:
                 logits = backend.logits(np.concatenate([v.pixels for _, v in prepared]))
                 ends = np.cumsum([len(v.kinds) for _, v in prepared])[:-1]
@@ -71,7 +86,9 @@ def score(
     return scores
 
 
-def _prepare(item: Item, tier: str, size: int, profile: str) -> tuple[Score, Views] | None:
+def _prepare(
+    item: Item, tier: str, size: int, profile: str, texture: Texture | None, crops: bool
+) -> tuple[Score, Views] | None:
     try:
         data = item.path.read_bytes()
         image = decode(data, name=str(item.path))
@@ -85,8 +102,12 @@ def _prepare(item: Item, tier: str, size: int, profile: str) -> tuple[Score, Vie
         square = np.asarray(squash(Image.fromarray(image.pixels), size))
         views = Views(square[None], ("global",), ((0, 0, image.width, image.height),))
     else:
-        views = extract_views(image.pixels, profile, size)
-    return Score(item, tier, (), image.width, image.height, len(data), flatness(views.pixels[0])), views
+        views = extract_views(image.pixels, profile, size, crops)
+    margin = 0.0
+    if texture:
+        margin = float(texture.look(global_view(image.pixels, texture.view_size)).mean())
+    flat = flatness(views.pixels[0])
+    return Score(item, tier, (), image.width, image.height, len(data), flat, margin), views
 
 
 def score_package(
@@ -95,9 +116,13 @@ def score_package(
     tiers: Iterable[str],
     backend: str,
     views: str = "default",
+    crops: bool = True,
 ) -> list[Score]:
     """`score` with a model package on the named backend."""
-    return score(items, open_backend(package, backend), package.manifest.view_size, tiers, views)
+    manifest = package.manifest
+    texture = Texture.from_dict(manifest.texture) if manifest.texture else None
+    opened = open_backend(package, backend)
+    return score(items, opened, manifest.view_size, tiers, views, texture=texture, crops=crops)
 
 
 AS_TRAINED = Calibration((0.5, 0.5, 0.0), (1.0, 0.0), 1e-6, 0.5, 0.5, 1.0, 1.0)

@@ -13,7 +13,6 @@ Intervals: 95 %, resampling whole origins.
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +37,7 @@ from .data import Item, read_manifest, split
 from .metrics import interval
 from .recipe import load_recipe
 from .texture import SIGNALS
+from .texture_fit import sample_weights as weights
 from .variants import TIERS, laundered
 
 Array = np.ndarray
@@ -110,20 +110,6 @@ def vectors(sample: Sample, name: str) -> Array:
     if name != ALL:
         return sample.features[name]
     return np.concatenate([sample.features[one] for one in SIGNALS], axis=1)
-
-
-def weights(items: Sequence[Item], balance: float) -> Array:
-    """Both classes weigh the same; in it a group of n tiles n**balance, an origin likewise."""
-    groups = Counter((item.label, item.group) for item in items)
-    origins = Counter((item.label, item.group, item.origin) for item in items)
-    raw = np.array([
-        groups[i.label, i.group] ** (balance - 1) * origins[i.label, i.group, i.origin] ** (balance - 1)
-        for i in items
-    ])  # fmt: skip
-    labels = np.array([item.label for item in items])
-    for label in (0, 1):
-        raw[labels == label] /= raw[labels == label].sum()
-    return raw * len(raw) / 2
 
 
 def models() -> dict[str, Any]:

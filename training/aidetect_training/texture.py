@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 
 from aidetect._spectrum import SIDE, power_spectrum, radial_profile
+from aidetect._texture import LEVELS, PARTS, RESIDUALS, features
 
 Array = np.ndarray
 
@@ -33,36 +34,10 @@ def spectrum(pixels: Array) -> Array:
 
 
 def cooccurrence(pixels: Array) -> Array:
-    """How often neighbouring residuals take which values together (Fridrich and Kodovský 2012): second
-    differences, in steps of 2 cut at ±2, three in a row, both directions pooled, mirrored and negated
-    triples counted as one; of luminance and of two colour differences."""
-    red, green, blue = np.moveaxis(pixels.astype(np.int16), 2, 0)
-    planes = ((red + 2 * green + blue) // 4, red - green, blue - green)
-    return np.concatenate([_triples(plane) for plane in planes])
-
-
-def _triples(plane: Array) -> Array:
-    counts = np.zeros(125)
-    for turned in (plane, plane.T):
-        residual = turned[:, :-2] - 2 * turned[:, 1:-1] + turned[:, 2:]
-        level = np.clip(np.rint(residual / 2), -2, 2).astype(np.int64) + 2
-        code = level[:, :-2] * 25 + level[:, 1:-1] * 5 + level[:, 2:]
-        counts += np.bincount(code.ravel(), minlength=125)
-    return np.sqrt(np.bincount(_SAME, counts, minlength=_SAME.max() + 1) / counts.sum())
-
-
-def _alike() -> Array:
-    """Class of each of the 125 triples under mirroring and negation."""
-    names: dict[tuple[int, ...], int] = {}
-    found = []
-    for triple in product(range(-2, 3), repeat=3):
-        negated = tuple(-value for value in triple)
-        key = min(triple, triple[::-1], negated, negated[::-1])
-        found.append(names.setdefault(key, len(names)))
-    return np.array(found)
-
-
-_SAME = _alike()
+    """How often neighbouring residuals take which values together (Fridrich and Kodovský 2012): of the
+    SDK's `_texture`, the tile itself and second differences in steps of 2 alone."""
+    parts = features(pixels).reshape(PARTS, -1)
+    return parts[: PARTS // LEVELS : len(RESIDUALS)].ravel()
 
 
 def jpeg_history(pixels: Array) -> Array:

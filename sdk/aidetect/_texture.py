@@ -1,0 +1,165 @@
+"""A hand-made statistic beside the network: which residuals stand next to each other, and how often.
+
+Cameras, hands and generators differ in how fine differences follow each other, and this survives
+scaling and compression better than what a small network learns (see `training/RESULTS.md`). The
+features are co-occurrences as in steganalysis (Fridrich and Kodovský 2012), of luminance and two colour
+differences on a pyramid of the view; the margin is a weighted sum of their square roots, fitted by
+`aidetect-train texture`. It is a sum over places as well, so its map is exact: no gradient is needed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._errors import ModelIntegrityError
+
+Array = NDArray[np.float32]
+
+VERSION = 1
+"""Version of these features; weights are fitted to one."""
+
+LEVELS = 3
+"""The view, and twice its half."""
+
+RESIDUALS = ((2, 2), (3, 3), (2, 1))
+"""(order of the difference, step of its quantisation)."""
+
+CELLS = 8
+"""Rows and columns of the map of a view."""
+
+_CUT = 2
+_VALUES = 2 * _CUT + 1
+_TRIPLES = _VALUES**3
+_LARGEST = 1 << 12  # a third difference of a colour difference stays below 8·255·2
+
+
+def _alike() -> NDArray[np.intp]:
+    """Class of each of the 125 triples under mirroring and negation."""
+    names: dict[tuple[int, ...], int] = {}
+    found = []
+    for triple in product(range(-_CUT, _CUT + 1), repeat=3):
+        negated = tuple(-value for value in triple)
+        key = min(triple, triple[::-1], negated, negated[::-1])
+        found.append(names.setdefault(key, len(names)))
+    return np.array(found)
+
+
+_CLASS = _alike()
+_CLASSES = int(_CLASS.max()) + 1
+_ORDER = np.argsort(_CLASS, kind="stable")
+_FIRST = np.searchsorted(_CLASS[_ORDER], np.arange(_CLASSES))
+
+PARTS = LEVELS * 3 * len(RESIDUALS)
+LENGTH = PARTS * _CLASSES
+"""Number of features."""
+
+
+def _steps(step: int) -> NDArray[np.uint8]:
+    """Residual (a negative one from the end) → its value in steps, cut, from 0."""
+    residuals = np.arange(2 * _LARGEST)
+    residuals[_LARGEST:] -= 2 * _LARGEST
+    return (np.clip(np.rint(residuals / step), -_CUT, _CUT) + _CUT).astype(np.uint8)
+
+
+_QUANTISED = {step: _steps(step) for _, step in RESIDUALS}
+
+
+def features(view: NDArray[np.uint8]) -> Array:
+    """(`LENGTH`,) of a view (S, S, 3) uint8 sRGB, S from 64: the square roots of shares, which add up to
+    1 in each part."""
+    found: Array = np.sqrt(_shares(_counts(view)).sum(axis=1)).ravel().astype(np.float32)
+    return found
+
+
+def _shares(counts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """(`PARTS`, places, classes): what each place adds to the share of each class of triples."""
+    classes = np.add.reduceat(counts[:, :, _ORDER], _FIRST, axis=2)
+    shares: NDArray[np.float64] = classes / counts.sum(axis=(1, 2), keepdims=True)
+    return shares
+
+
+def _counts(view: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """(`PARTS`, `CELLS`², 125): how often each triple begins in each cell."""
+    size = CELLS * CELLS * _TRIPLES
+    found = [
+        sum(np.bincount((code + _cells(code.shape, turned)).ravel(), minlength=size)
+            for turned, code in enumerate(codes))
+        for codes in _parts(view)
+    ]  # fmt: skip
+    return np.array(found).reshape(PARTS, CELLS * CELLS, _TRIPLES)
+
+
+@lru_cache(maxsize=64)
+def _cells(shape: tuple[int, int], turned: int) -> NDArray[np.intp]:
+    """Of each place the first index of its cell's counts."""
+    lines, places = (np.arange(length) * CELLS // length for length in shape)
+    cell = np.add.outer(lines, places * CELLS) if turned else np.add.outer(lines * CELLS, places)
+    return cell * _TRIPLES
+
+
+def _parts(view: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Codes of the triples along rows, and along columns, turned, of each part in order."""
+    for _ in range(LEVELS):
+        red, green, blue = np.moveaxis(view.astype(np.int16), 2, 0)
+        for plane in ((red + 2 * green + blue) // 4, red - green, blue - green):
+            turned = np.ascontiguousarray(plane), np.ascontiguousarray(plane.T)
+            for order, step in RESIDUALS:
+                along, down = (_codes(one, order, step) for one in turned)
+                yield along, down
+        view = _halved(view)
+
+
+def _codes(plane: NDArray[np.int16], order: int, step: int) -> NDArray[np.uint8]:
+    """Which of the 125 triples begins at each place of each row."""
+    value = _QUANTISED[step][np.diff(plane, order, axis=1)]
+    codes: NDArray[np.uint8] = (value[:, :-2] * _VALUES + value[:, 1:-1]) * _VALUES + value[:, 2:]
+    return codes
+
+
+def _halved(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Means of 2×2 pixels."""
+    rows, columns = view.shape[0] // 2, view.shape[1] // 2
+    cells = view[: 2 * rows, : 2 * columns].astype(np.uint16).reshape(rows, 2, columns, 2, 3)
+    halved: NDArray[np.uint8] = ((cells.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
+    return halved
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Texture:
+    """What a model makes of the features: `weights` (`LENGTH`,) and a constant; the margin is above 0
+    where the view looks more like AI. `view_size`: side of the views that they were fitted on."""
+
+    weights: Array
+    constant: float
+    view_size: int
+
+    def look(self, view: NDArray[np.uint8]) -> Array:
+        """(`CELLS`, `CELLS`) local margins of a view (S, S, 3) uint8; their mean is the view's margin.
+        A place counts for the class of triple that it holds, the more the rarer that class."""
+        shares = _shares(_counts(view))
+        whole = shares.sum(axis=1)
+        each = self.weights.reshape(whole.shape) / np.sqrt(np.maximum(whole, 1e-12))
+        local = np.einsum("pck,pk->c", shares, each) * CELLS * CELLS + self.constant
+        cells: Array = local.reshape(CELLS, CELLS).astype(np.float32)
+        return cells
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Texture":
+        """From a manifest's `texture`; raises ModelIntegrityError where it is not of this form."""
+        try:
+            if values["version"] != VERSION:
+                raise ValueError(f"version {values['version']}; this one knows {VERSION}")
+            weights = np.array(values["weights"], np.float32)
+            constant, size = float(values["constant"]), int(values["view_size"])
+            if weights.shape != (LENGTH,) or not 64 <= size <= 1024:
+                raise ValueError(f"wanted {LENGTH} weights and a view size of 64 to 1024")
+            if not np.isfinite(weights).all() or not np.isfinite(constant):
+                raise ValueError("weights are finite numbers")
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelIntegrityError(f"the manifest's texture cannot be used: {error}") from None
+        return cls(weights, constant, size)

@@ -1,0 +1,102 @@
+"""Fits a model's texture (`aidetect._texture`): the weights of hand-made features next to the network.
+
+Every image gives a vector in each tier, of a random square of it, so that scale and place vary alike for
+both classes. The weights are a logistic regression's; both classes weigh the same, and within a class
+groups and origins as the recipe weighs them.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+
+from aidetect import ConfigurationError, ImageError
+from aidetect._image import decode
+from aidetect._texture import VERSION, features
+from aidetect._views import global_view
+
+from .data import Item
+from .variants import TIERS, laundered
+
+VIEW_SIZE = 256
+SHORTEST = 160
+"""Side of the smallest square that is looked at, in pixels; images below it are taken whole."""
+
+STRENGTH = 0.002
+"""Inverse strength of the regularisation; chosen on the recipe's validation origins."""
+
+
+def fit_texture(items: Sequence[Item], balance: float, workers: int = 2) -> dict[str, Any]:
+    """A `Texture` as a dictionary. Images that cannot be read are left out.
+
+    Raises ConfigurationError where not both classes are there.
+    """
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        done = pool.map(vectors, items, range(len(items)), chunksize=16)
+        rows = list(tqdm(done, total=len(items), unit="img", mininterval=10))
+    read = [item for item, row in zip(items, rows, strict=True) if len(row)]
+    if len({item.label for item in read}) < 2:
+        raise ConfigurationError("a texture needs readable images of both classes. Add the others.")
+    x = np.concatenate([row for row in rows if len(row)])
+    each = len(TIERS)
+    labels = np.repeat([item.label for item in read], each)
+    weights = np.repeat(sample_weights(read, balance), each)
+    scaler = StandardScaler().fit(x, sample_weight=weights)
+    model = LogisticRegression(C=STRENGTH, max_iter=1000)
+    model.fit(scaler.transform(x), labels, sample_weight=weights)
+    slopes = model.coef_[0] / scaler.scale_
+    constant = float(model.intercept_[0] - slopes @ scaler.mean_)
+    return {
+        "version": VERSION,
+        "view_size": VIEW_SIZE,
+        "constant": round(constant, 6),
+        "weights": [float(f"{slope:.5g}") for slope in slopes],
+    }
+
+
+def vectors(item: Item, seed: int) -> np.ndarray:
+    """(tiers, `LENGTH`) of one image, or (0,) where it cannot be read. The same seed gives the same."""
+    rng = random.Random(seed)
+    try:
+        stored = decode(item.path.read_bytes()).pixels
+    except (ImageError, OSError):
+        return np.empty(0, np.float32)
+    found = []
+    for limits in TIERS.values():
+        pixels = stored
+        if limits:
+            pixels = decode(laundered(Image.fromarray(stored), *limits)).pixels
+        found.append(features(global_view(_square(pixels, rng), VIEW_SIZE)))
+    return np.stack(found)
+
+
+def _square(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """A square from a random place, its side log-uniform between `SHORTEST` and all."""
+    height, width = pixels.shape[:2]
+    most = min(height, width)
+    least = min(SHORTEST, most)
+    side = round(least * (most / least) ** rng.random())
+    top, left = rng.randint(0, height - side), rng.randint(0, width - side)
+    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
+
+
+def sample_weights(items: Sequence[Item], balance: float) -> np.ndarray:
+    """Both classes weigh the same; in it a group of n images n**balance, an origin likewise. Mean 1."""
+    groups = Counter((item.label, item.group) for item in items)
+    origins = Counter((item.label, item.group, item.origin) for item in items)
+    raw = np.array([
+        groups[i.label, i.group] ** (balance - 1) * origins[i.label, i.group, i.origin] ** (balance - 1)
+        for i in items
+    ])  # fmt: skip
+    labels = np.array([item.label for item in items])
+    for label in (0, 1):
+        raw[labels == label] /= raw[labels == label].sum()
+    return raw * len(raw) / raw.sum()
