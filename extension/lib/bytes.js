@@ -85,7 +85,13 @@ function readers(job, found, url) {
 
 /** @param {string} url */
 async function granted(url) {
-  return chrome.permissions.contains({ origins: [`${new URL(url).origin}/*`] }).catch(() => false);
+  return chrome.permissions.contains({ origins: [patternOf(url)] }).catch(() => false);
+}
+
+/** The site as browsers grant it: Firefox grants nothing for a pattern with a port. @param {string} url */
+export function patternOf(url) {
+  const { protocol, hostname } = new URL(url);
+  return `${protocol}//${hostname}/*`;
 }
 
 /** The part of the window that shows it. @param {import("./jobs.js").Job} job @returns {Promise<Acquired>} */

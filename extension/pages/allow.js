@@ -1,6 +1,6 @@
 // Asks for one site, from a page where the browser lets an extension ask.
 
-import { hostOf } from "../lib/bytes.js";
+import { hostOf, patternOf } from "../lib/bytes.js";
 import { load } from "../lib/jobs.js";
 import { $, begin } from "./common.js";
 
@@ -14,7 +14,7 @@ $("shot").hidden ||= (job?.tab ?? -1) < 0; // an address that was given is on no
 $("allow").textContent = t("ext_allow", { host });
 $("allow").addEventListener("click", () => {
   // The first call in the handler: after any await the browser no longer sees the click.
-  chrome.permissions.request({ origins: [`${new URL(job?.src ?? "").origin}/*`] }).then((given) => {
+  chrome.permissions.request({ origins: [patternOf(job?.src ?? "")] }).then((given) => {
     if (given) go("granted");
     else $("told").textContent = t("ext_allow_refused");
   }, (error) => { $("told").textContent = String(error); });

@@ -17,12 +17,12 @@ EXTENSION = Path(__file__).resolve().parents[2] / "extension"
 class Chromium:
     """One profile with the extension: `with Chromium(playwright, program, folder) as chromium:`"""
 
-    def __init__(
-        self, playwright: Any, program: str, profile: Path, *flags: str, **options: Any
-    ) -> None:
+    def __init__(self, playwright: Any, program: str, profile: Path, **options: Any) -> None:
+        """`options` are those of playwright's launch_persistent_context."""
+        flags = [flag for flag in FLAGS if options.get("headless", True) or "headless" not in flag]
         loads = [f"--disable-extensions-except={EXTENSION}", f"--load-extension={EXTENSION}"]
         self.context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=program, args=[*FLAGS, *flags, *loads], **options
+            str(profile), executable_path=program, args=[*flags, *loads], **options
         )
         workers = self.context.service_workers
         self.worker = (

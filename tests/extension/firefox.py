@@ -88,6 +88,8 @@ class Firefox:
     def __exit__(self, *exc: object) -> None:
         self.marionette.quit()
         self.marionette.cleanup()
+        del self.marionette
+        gc.collect()  # while what it cleans up with can still be imported
 
     def chrome(self, script: str, *given: Any) -> Any:
         """What a script of the browser itself returns."""
