@@ -56,24 +56,45 @@ $(VENV)/.installed: pyproject.toml sdk/aidetect/__init__.py | $(VENV)/bin/pip
 	@$(VENV)/bin/python -m pip install $(PIP_OPTIONS) -e '.[all,dev]'
 	@touch $@
 
-# All run, whatever the ones before them found. Tests that start servers, workers and browsers mostly wait:
-# they run beside the others, and their output follows. The trainer's tests have a process of their own:
-# in one that also held ONNX Runtime and OpenVINO, training ended twice in a segmentation fault.
-STARTING := tests/end_to_end tests/extension tests/server tests/worker
-PYTEST := $(VENV)/bin/python -m pytest
+# All run, whatever the others find: two at a time, since tests that start servers, workers and browsers
+# mostly wait, and the longest first, so that both end together. Each folder of tests has a process of its
+# own: in one that also held ONNX Runtime and OpenVINO, training ended twice in a segmentation fault.
+SUITES := $(patsubst %/,%,$(sort $(dir $(wildcard tests/*/test_*.py))))
+LONGEST := tests/end_to_end tests/sdk tests/training tests/extension
+CHECKS := $(LONGEST) $(filter-out $(LONGEST),$(SUITES)) mypy ruff-check ruff-format
+JOBS ?= 2
+# What a check prints is shown when it has ended, where this make can do that.
+TOGETHER := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 test: $(VENV)/.installed
-	@failed=; \
-	$(PYTEST) $(STARTING) $(ARGS) >$(VENV)/starting.log 2>&1 & starting=$$!; \
-	trap 'kill $$starting 2>/dev/null' EXIT; \
-	$(VENV)/bin/ruff check . || failed="$$failed ruff-check"; \
-	$(VENV)/bin/ruff format --check . || failed="$$failed ruff-format"; \
-	$(VENV)/bin/mypy || failed="$$failed mypy"; \
-	$(PYTEST) $(STARTING:%=--ignore=%) --ignore=tests/training $(ARGS) || failed="$$failed pytest"; \
-	$(PYTEST) tests/training $(ARGS) || failed="$$failed pytest-training"; \
-	wait $$starting || failed="$$failed pytest-starting"; \
-	cat $(VENV)/starting.log; \
-	if [ -n "$$failed" ]; then echo "failed:$$failed" >&2; exit 1; fi
+	@echo "$(CHECKS): $(JOBS) at a time, each shown when it has ended"
+	@rm -f $(VENV)/.failed
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) $(TOGETHER) $(CHECKS) || { \
+		echo "failed:" $$(cat $(VENV)/.failed) >&2; exit 1; }
+
+.PHONY: $(CHECKS)
+$(CHECKS): export OMP_NUM_THREADS := 1
+$(CHECKS): $(VENV)/.installed
+
+# $(1): what to run
+define check
+@echo "== $@"
+@$(1) || { echo "$@" >>$(VENV)/.failed; exit 1; }
+endef
+
+# Where ARGS choose among the tests, a folder may be left with none: pytest's exit status is then 5.
+$(SUITES):
+	$(call check,$(VENV)/bin/python -m pytest $@ $(if $(filter tests/sdk,$@),$(wildcard tests/test_*.py)) \
+		$(ARGS) $(if $(ARGS),|| [ $$? -eq 5 ]))
+
+mypy:
+	$(call check,$(VENV)/bin/mypy)
+
+ruff-check:
+	$(call check,$(VENV)/bin/ruff check .)
+
+ruff-format:
+	$(call check,$(VENV)/bin/ruff format --check .)
 
 bench: $(VENV)/.installed
 	@$(VENV)/bin/python tests/bench/_all.py $(ARGS)
