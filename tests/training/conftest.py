@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from aidetect_training import train as trainer
 from aidetect_training.data import Item
 from aidetect_training.recipe import (
     AugmentRecipe,
@@ -31,6 +32,14 @@ def one_thread() -> Iterator[None]:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def few_validation_tiles() -> Iterator[None]:
+    """An evaluation costs no more than the steps between two of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "VALIDATION_TILES", 64)
+        yield
 
 
 QUIET = AugmentRecipe(

@@ -30,6 +30,7 @@ view_size = 32
 dropout = 0.3
 [data]
 validation_origins = ["owner/held-out"]
+sampling = "shuffled"
 [train]
 phases = [{ size = 32, samples = 100, batch = 16 }]
 learning_rate = 1e-3
@@ -40,32 +41,26 @@ seed = 1
 """
 
 
-def torchrun(
-    tiles: Path, out: Path, recipe: Path, processes: int = 2
-) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(processes),
-    ]
-    command += [
-        "-m",
-        "aidetect_training.cli",
-        "train",
-        str(recipe),
-        "--data",
-        str(tiles),
-        "--out",
-        str(out),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*command, "--device", "cpu", "--workers", "0"],
-        env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from aidetect_training import train as trainer
+from aidetect_training.cli import main
+
+step = trainer._step
+
+def counted(recipe, fabric, model, optimizer, state, *batch):
+    if state["step"] == 2 and os.environ["RANK"] == "1":
+        signal.raise_signal(signal.SIGTERM)
+    return step(recipe, fabric, model, optimizer, state, *batch)
+
+trainer._step = counted
+assert main(sys.argv[1:]) == 0
+assert not Path(sys.argv[-1], "metrics.csv").exists()
+trainer._step = step
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line, in which one of the processes is asked to stop at the third step; then it again."""
 
 
 def saved(out: Path) -> dict[str, Any]:
@@ -74,22 +69,25 @@ def saved(out: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recipe") / "toy.toml"
-    path.write_text(RECIPE, encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def two(tiles: Path, recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of two processes that talk over gloo."""
-    out = tmp_path_factory.mktemp("two")
-    done = torchrun(tiles, out, recipe)
+def two(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of two processes that talk over gloo, stopped after 48 samples and begun again."""
+    folder = tmp_path_factory.mktemp("two")
+    recipe, script, out = folder / "toy.toml", folder / "stopped.py", folder / "out"
+    recipe.write_text(RECIPE, encoding="utf-8")
+    script.write_text(STOPPED, encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += [str(script), "train", str(recipe), "--device", "cpu", "--workers", "0"]
+    done = subprocess.run(
+        [*command, "--data", str(tiles), "--out", str(out)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "goes on after 48 samples" in done.stdout
     return out
 
 
-def test_two_processes_learn_what_one_does_with_two_micro_batches(
+def test_two_processes_that_were_stopped_learn_what_one_does_with_two_micro_batches(
     tiles: Path, two: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "toy.toml").write_text(RECIPE + "micro_batches = 2\n", encoding="utf-8")
@@ -107,21 +105,6 @@ def test_one_process_writes_the_table(two: Path) -> None:
     lines = (two / "metrics.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in lines] == ["samples", "64", "100"]
     assert (two / "best.ckpt").is_file() and not list(two.glob("*.partial"))
-
-
-def test_a_run_of_two_goes_on_where_it_stopped(
-    tiles: Path, two: Path, recipe: Path, tmp_path: Path
-) -> None:
-    """Up to the first evaluation alone, then on by two: the same end as without a stop."""
-    short = tmp_path / "short.toml"
-    short.write_text(RECIPE.replace("samples = 100", "samples = 64"), encoding="utf-8")
-    out = tmp_path / "out"
-    assert torchrun(tiles, out, short).returncode == 0
-    half = saved(out)["samples"]
-    done = torchrun(tiles, out, recipe)
-    assert done.returncode == 0, done.stderr
-    assert half == 64 and saved(out)["samples"] == 100
-    assert "goes on after 64 samples" in done.stdout
 
 
 def test_shares_of_a_batch_are_all_of_it_once() -> None:

@@ -101,10 +101,10 @@ def test_an_attack_stays_in_its_ball_in_whole_levels_and_raises_the_loss(
 
 @pytest.fixture(scope="module")
 def small(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 of the tiles, cut to the size of a view, so that the checkerboard is not resized away."""
+    """32 of the tiles, cut to the size of a view, so that the checkerboard is not resized away."""
     folder = tmp_path_factory.mktemp("small")
     rows = []
-    for number in range(48):
+    for number in range(32):
         with Image.open(tiles / f"{number}.png") as tile:
             tile.crop((8, 8, 40, 40)).save(folder / f"{number}.png")
         rows.append({"path": f"{number}.png", "label": str(number % 2), "source": "s"})
@@ -116,7 +116,7 @@ def test_both_sheets_are_made_by_one_command(
     tiles: Path, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a network that has learnt the toy data: blur hides the checkerboard, attacks turn answers."""
-    recipe = toy(phases=(Phase(32, 1024, 16),), evaluate_every=512)
+    recipe = toy(phases=(Phase(32, 640, 16),), evaluate_every=640)
     train(recipe, tiles, tmp_path, device="cpu", workers=0)
     monkeypatch.setattr("aidetect_training.recipe.load_recipe", lambda name: recipe)
     for name in set(SHEET) - {"jpeg95", "blur2"}:

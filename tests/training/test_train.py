@@ -31,11 +31,6 @@ TWO_PHASES = replace(
 """Everything that is random, a batch that is not full, and evaluations that are due within a phase."""
 
 
-@pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "VALIDATION_TILES", 64)
-
-
 def run(recipe: Recipe, data: Path, out: Path, workers: int = 0) -> dict[str, Any]:
     return train(recipe, data, out, device="cpu", workers=workers)
 
@@ -71,9 +66,7 @@ def same(one: Any, other: Any) -> bool:
 def whole(tiles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of `TWO_PHASES` that nothing interrupted."""
     out = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "VALIDATION_TILES", 64)
-        run(TWO_PHASES, tiles, out)
+    run(TWO_PHASES, tiles, out)
     return out
 
 
@@ -92,8 +85,15 @@ def test_it_learns_what_can_be_learnt(tiles: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_model_with_any_number_of_workers(
-    tiles: Path, whole: Path, tmp_path: Path
+    tiles: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Evaluations without workers, each of which costs seconds: `test_paper.py` has one there."""
+    validation = trainer.Validation
+    monkeypatch.setattr(
+        trainer,
+        "Validation",
+        lambda recipe, items, _, skipped: validation(recipe, items, 0, skipped),
+    )
     run(TWO_PHASES, tiles, tmp_path, workers=2)
     assert [row["samples"] for row in rows(whole)] == [64, 106, 150]
     assert figures(tmp_path) == figures(whole)
@@ -163,7 +163,7 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(
     (tmp_path / "toy.toml").write_text(RECIPE, encoding="utf-8")
     command = [sys.executable, "-W", "error", "-c", SCRIPT, tmp_path / "toy.toml", tiles, tmp_path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert checkpoint(tmp_path / "last.ckpt")["samples"] == 90 + 3 * 8
     ends_like(whole, tiles, tmp_path)
