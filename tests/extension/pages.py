@@ -17,6 +17,10 @@ _OPEN = """async (tabId) => {
     } });
 }"""
 
+MARKUP = '<img src=x onerror="document.title=1"><b>bold</b>\u202egnp'
+SEEN = MARKUP.replace("\u202e", "\ufffd")
+"""What a stranger may call an image, and how it is shown."""
+
 NAMES = ("popup", "options", "history", "report", "welcome", "allow")
 
 
@@ -128,3 +132,19 @@ def opened(chromium: Chromium, page: Any) -> int:
     number = tab_id(chromium, page)
     chromium.worker.evaluate(_OPEN, number)
     return number
+
+
+def tell(page: Any, told: str, text: str) -> None:
+    """Waits until the page says this there."""
+    until(lambda: text in page.inner_text(told), lambda: page.inner_text(told))
+
+
+def turned_to(chromium: Chromium, part: str) -> Any:
+    """The tab that was opened with this in its address."""
+
+    def found() -> list[Any]:
+        chromium.context.pages[0].wait_for_timeout(20)  # lets playwright hear of new tabs
+        return [page for page in chromium.context.pages if part in page.url]
+
+    until(found, lambda: str([page.url for page in chromium.context.pages]))
+    return found()[-1]

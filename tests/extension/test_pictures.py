@@ -27,6 +27,7 @@ LARGEST = 60_000
 def test_the_pictures_of_the_documentation(
     connected: Chromium, tab: Any, root: Path, tmp_path: Path
 ) -> None:
+    connected.worker.evaluate("() => chrome.storage.session.clear()")
     folder = root / "docs" / "images" if os.environ.get("UPDATE_DOCS") else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
 
