@@ -1,3 +1,4 @@
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from PIL import Image
 
 from aidetect import ConfigurationError
 from aidetect._calibration import Calibration
+from aidetect_training import metrics
 from aidetect_training.baseline import baseline
 from aidetect_training.calibrate import fit
 from aidetect_training.evaluate import HEAD, evaluate, head_table, write
@@ -17,6 +19,14 @@ from .scores import Model, scores
 
 TIERS = ("clean", "web")
 CALIBRATION = Calibration((0.5, 0.5, 0.0), (1.0, 0.0), 0.02, 0.7, 0.3, 0.05, 0.05)
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the bootstrap: what it finds is tested in `test_metrics.py`."""
+    monkeypatch.setattr(
+        "aidetect_training.evaluate.interval", functools.partial(metrics.interval, rounds=60)
+    )
 
 
 def images(folder: Path, count: int = 80, **options: object) -> list[Score]:
