@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from ._explain import Explanation
     from ._fetch import Fetcher
 
-BATCH = 4
-"""Images whose views share one forward in `check_many`; larger batches are no faster on a CPU."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Read:
@@ -73,17 +70,17 @@ class Local:
         return explanation(verdict, heat_map, read.prepared.pixels)
 
     def check_many(self, images: Iterable[Any]) -> Iterator[Verdict | InputError]:
-        source = iter(images)
+        source, batch = iter(images), self.engine.images_at_once
         ahead: deque[Future[_Read | InputError]] = deque()
         with ThreadPoolExecutor(4, thread_name_prefix="aidetect-decode") as pool:
             try:
                 ahead.extend(
-                    pool.submit(self._try_prepare, image) for image in islice(source, 3 * BATCH)
+                    pool.submit(self._try_prepare, image) for image in islice(source, 3 * batch)
                 )
                 while ahead:
-                    taken = [ahead.popleft().result() for _ in range(min(BATCH, len(ahead)))]
+                    taken = [ahead.popleft().result() for _ in range(min(batch, len(ahead)))]
                     ahead.extend(
-                        pool.submit(self._try_prepare, image) for image in islice(source, BATCH)
+                        pool.submit(self._try_prepare, image) for image in islice(source, batch)
                     )
                     yield from self._in_place(taken)
             finally:

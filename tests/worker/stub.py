@@ -35,7 +35,7 @@ class StubEngine(Engine):
 
     def __init__(self) -> None:
         self.model, self.fingerprint, self.views = MODEL, FLEET, "default"
-        self.backend, self.device = "stub", "cpu"
+        self.backend, self.device, self.images_at_once = "stub", "cpu", 4
         self.seconds = float(os.environ.get("AIDETECT_TEST_FORWARD", "0.005"))
         self._notes = os.environ.get("AIDETECT_TEST_NOTES")
 

@@ -25,7 +25,8 @@ class WorkerSettings(Settings):
     max_batch: int = setting(
         0,
         "AIDETECT_MAX_BATCH",
-        "images in one forward; 0: 4 on a CPU, where more is no faster, 64 on a GPU",
+        "images in one forward; 0: on a CPU 4, or 8 where the model weighs one view of each (more are "
+        "hardly faster), 64 on a GPU",
         least=0,
         most=4096,
     )
@@ -40,7 +41,7 @@ class WorkerSettings(Settings):
     in_flight: int = setting(
         0,
         "AIDETECT_MAX_IN_FLIGHT",
-        "checks that one worker has begun at a time; 0: 32 on a CPU, 128 on a GPU",
+        "checks that one worker has begun at a time; 0: on a CPU 32, or 4 batches, 128 on a GPU",
         least=0,
         most=4096,
     )

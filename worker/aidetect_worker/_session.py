@@ -28,9 +28,9 @@ from ._pipeline import Pipeline
 from ._redis import UNAVAILABLE
 from ._uploads import Uploads
 
-GLANCE, GLANCE_IN_VAIN = 0.02, 0.1
-"""Seconds between two looks at the queue while checks are under way and there is room for more, and
-after it was found empty."""
+GLANCE, GLANCE_FULL, GLANCE_IN_VAIN = 0.02, 0.05, 0.1
+"""Seconds between two looks at the queue while checks are under way: where there is room for more, where
+there is room for interactive ones only, and after it was found empty."""
 FOREIGN_PAUSE = 1.0
 """Seconds that a worker rests that finds only checks for another model."""
 
@@ -132,7 +132,7 @@ class Session:
         if self.jobs_left is not None:
             room = min(room, self.jobs_left)
         due = time.monotonic() - self._looked >= self._glance
-        much = room >= max(1, self._in_flight // 4) and self._glance == GLANCE
+        much = room >= max(1, self._in_flight // 4) and self._glance != GLANCE_IN_VAIN
         if not (due or self._alone or much):
             return
         self._looked = time.monotonic()
@@ -141,10 +141,10 @@ class Session:
                 taken = self._ledger.take(room)
                 self._glance = GLANCE if taken else GLANCE_IN_VAIN
                 self._admit(taken)
-            elif (
-                busy < self._in_flight + self._reserve and self._ledger.next_priority() == "interactive"
-            ):
-                self._admit(self._ledger.take(1))
+            elif busy < self._in_flight + self._reserve:
+                self._glance = GLANCE_FULL
+                if self._ledger.next_priority() == "interactive":
+                    self._admit(self._ledger.take(1))
         except UNAVAILABLE as error:
             log.warning("Redis is away (%s): taking nothing", type(error).__name__)
             self._looked += 1.0

@@ -133,9 +133,10 @@ class BatchWorker(SimpleWorker):
         )
         engine = self._engine = self.load_engine()
         gpu = engine.device.startswith("cuda")
-        in_flight = own.in_flight or (128 if gpu else 32)
+        max_batch = own.max_batch or (64 if gpu else engine.images_at_once)
+        in_flight = own.in_flight or (128 if gpu else max(32, 4 * max_batch))
         limits = Limits(
-            max_batch=own.max_batch or (64 if gpu else 4),
+            max_batch=max_batch,
             max_wait=own.max_wait,
             fetch_threads=min(fetch.fetch_threads, in_flight),
             decode_threads=own.decode_threads or min(4, os.cpu_count() or 1),
