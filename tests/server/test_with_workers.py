@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import requests
+from redis import Redis
 
 from aidetect import Detector, Verdict
 from aidetect._jws import Keys
+from aidetect._protocol import CheckRequest
+from aidetect_worker._broker import Broker
 
 from ..sdk.origin import Origin
 from .gunicorn_server import GunicornServer, bearer
@@ -40,6 +43,23 @@ def test_a_photograph_is_judged_as_the_detector_judges_it(
         fetched = _post(server, key, "/v1/checks?wait=20", data=json.dumps({"url": url}))
     assert fetched["verdict"]["probability"] == check["verdict"]["probability"]
     assert fetched["verdict"]["source"] == url
+
+
+def test_a_waiter_is_woken_with_the_answer_itself(
+    run_worker: Callable[[str], None], broker: Broker, redis: Redis
+) -> None:
+    """So that waiting takes one round trip; what other workers wrote takes a second one."""
+    run_worker("fleet.FleetWorker")
+    stored = broker.store_upload(b"an image", hashlib.sha256(b"an image").hexdigest())
+    wanted = CheckRequest.for_upload(hashlib.sha256(b"an image").hexdigest(), broker.fleet, stored)
+    job = broker.submit(wanted, "somebody")
+    found = broker.wait(job, 60, submitted=True)
+    assert found.state == "done" and found == broker.state(job)
+    [(_, result)] = redis.xrange(f"rq:results:{job}")
+    assert result[b"answer"] == redis.get(f"aidetect:answer:{job}")
+    redis.xtrim(f"rq:results:{job}", maxlen=0)
+    redis.xadd(f"rq:results:{job}", {"type": 1})
+    assert broker.wait(job, 60, submitted=True) == found
 
 
 def test_checks_by_url_end_with_verdicts_and_problems(

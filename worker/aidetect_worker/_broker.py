@@ -12,7 +12,7 @@ names, after some retries.
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import uuid4
 
 from aidetect._errors import ConfigurationError
@@ -173,17 +173,18 @@ class Broker:
     def wait(self, job_id: str, timeout: float, *, submitted: bool = False) -> JobState:
         """The state once the job is finished, or after `timeout` seconds (MAX_WAIT at most).
 
-        Woken by RQ's own result; holds a connection while it waits. Two round trips, and one more to
-        look first, which is spared where the job was `submitted` just now.
+        Woken by RQ's own result, which holds the answer too; keeps a connection while it waits. One
+        round trip, and one to look first, which is spared where the job was `submitted` just now.
         """
         milliseconds = int(1000 * min(timeout, MAX_WAIT))
         if not submitted or milliseconds <= 0:
             now = self.state(job_id)
             if now.outcome is not None or milliseconds <= 0:
                 return now
-        if self._waiting.xread({_names.rq_result(job_id): "0-0"}, count=1, block=milliseconds):
-            answer = self.redis.get(_names.answer(job_id))
-            if isinstance(answer, bytes):
+        stream = _names.rq_result(job_id)
+        results: Any = self._waiting.xread({stream: "0-0"}, count=1, block=milliseconds)
+        for _, [(_, fields)] in results:
+            if answer := fields.get(b"answer"):
                 return _finished(answer)
         return self.state(job_id)
 

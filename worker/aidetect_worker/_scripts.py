@@ -108,7 +108,7 @@ for index = 7, #ARGV, 6 do
       redis.call('HSET', job, 'status', 'finished', 'ended_at', moment)
       redis.call('XADD', result, 'MAXLEN', 10, '*', 'type', 1, 'worker_name', name,
         'return_value', 'MQ==', 'execution_id', run, 'execution_started_at', start,
-        'execution_ended_at', seconds)
+        'execution_ended_at', seconds, 'answer', answer)
       redis.call('ZADD', KEYS[2], life > 0 and seconds + life or '+inf', id)
       if life > 0 then
         for _, key in ipairs({job, result, dependents, dependencies}) do
