@@ -72,7 +72,9 @@ def test_silence_is_cut_in_a_body_and_in_the_headers_of_a_kept_connection(
     with connected(server) as body, connected(server) as kept:
         body.sendall(head(key, Content_Type="image/png", Content_Length="5000") + b"x")
         kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert kept.recv(65536).startswith(b"HTTP/1.1 200")
+        received = b""
+        while b'"ok"}' not in received:  # head and body come apart
+            received += kept.recv(65536)
         kept.sendall(b"GET /healthz HT")
         for connection in (body, kept):
             connection.settimeout(SILENCE_SECONDS + 60)
