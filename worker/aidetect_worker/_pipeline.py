@@ -30,10 +30,10 @@ from ._freshness import remember, renew
 from ._lookup import Found, answer, look
 from ._metrics import Metrics
 from ._redis import UNAVAILABLE
-from ._stages import Budget, Lane, Line, Ready
+from ._stages import Budget, Gathering, Lane, Line, Ready
 
-TOGETHER = 0.01
-"""Seconds for which things to tell Redis may gather, while there is more to do."""
+HURRIED, TOGETHER = 0.01, 0.05
+"""Seconds for which things to tell Redis may gather: while something waits for them, and else."""
 DECODED_BYTES = 12
 """Bytes that decoding holds at its height for each pixel, as measured: Pillow's image, its copies (twice
 as many where there is transparency), the array."""
@@ -80,11 +80,10 @@ class Pipeline:
         """Is told of checks before they are decoded: they can end the process from there on."""
         self.checks: set[Check] = set()
         self._new: list[Check] = []
-        self._fetched: list[Check] = []
+        self._fetched: Gathering[Check] = Gathering()
         self._waiting: Line[Check] = Line(is_interactive)
         self._in_analysis = 0
-        self._done: list[Check] = []
-        self._since = 0.0
+        self._done: Gathering[Check] = Gathering()
         self._events: queue.SimpleQueue[Check] = queue.SimpleQueue()
         self._pixels = Budget(limits.max_memory)
         self._ready: Ready[Check] = Ready(limits.max_batch, limits.max_wait, is_interactive)
@@ -123,14 +122,15 @@ class Pipeline:
         """Moves everything on; waits up to `wait` seconds for something to happen. Checks that are done,
         once enough of them are worth telling Redis about."""
         self._start()
-        self._collect(min(wait, TOGETHER) if self._done or self._fetched else wait)
-        if self._fetched and self._worth(len(self._fetched)):
+        self._collect(min(wait, HURRIED) if self._done or self._fetched else wait)
+        enough = min(len(self.checks) // 4, self._limits.max_batch)
+        busy = len(self._ready) >= self._limits.max_batch
+        if self._fetched.due(enough, HURRIED if not busy else TOGETHER):
             self._sort_fetched()
         self._admit_analysis()
-        if self._done and self._worth(len(self._done)):
-            done, self._done = self._done, []
+        if self._done.due(enough, HURRIED):
+            done = self._done.take()
             self.checks.difference_update(done)
-            self._since = 0.0
             return done
         return []
 
@@ -154,11 +154,6 @@ class Pipeline:
                 entry = remember(check.fetched, check.sha256, now, longest)
             self._cache.keep_url(pipe, request.identity, entry, now)
 
-    def _worth(self, count: int) -> bool:
-        """Whether to send now what has gathered: many, old, or nothing else is under way."""
-        enough = max(1, min(len(self.checks) // 4, self._limits.max_batch // 2))
-        return count >= enough or time.monotonic() - self._since >= TOGETHER
-
     def _collect(self, wait: float) -> None:
         """What the threads have finished."""
         try:
@@ -171,10 +166,8 @@ class Pipeline:
 
     def _sort(self, check: Check) -> None:
         check.running = None
-        if not self._since:
-            self._since = time.monotonic()
         if check.stage == "fetch":
-            self._fetched.append(check)
+            self._fetched.add(check)
             return
         self._in_analysis -= 1
         if check.error is None:
@@ -192,7 +185,7 @@ class Pipeline:
         if isinstance(check.error, InputError):
             check.outcome = Outcome.of(check.error)
         self._fetch.release(check)
-        self._done.append(check)
+        self._done.add(check)
 
     def _start(self) -> None:
         """New checks: from the caches, or to the fetchers."""
@@ -212,7 +205,6 @@ class Pipeline:
             else:
                 self._metrics.hits.labels("request").inc()
                 check.outcome = check.found.outcome
-                self._since = self._since or time.monotonic()
                 self._end(check)
 
     def _run_fetch(self, check: Check) -> None:
@@ -229,9 +221,8 @@ class Pipeline:
 
     def _sort_fetched(self) -> None:
         """Bytes have come: their result from the caches, or on to the decoders."""
-        fetched, self._fetched = self._fetched, []
         unknown = []
-        for check in fetched:
+        for check in self._fetched.take():
             if check.error is None and check.data is not None:
                 unknown.append(check)
                 continue

@@ -34,6 +34,32 @@ class Line(Generic[Item]):
         return self._rest.popleft() if self._rest and not only_interactive else None
 
 
+class Gathering(Generic[Item]):
+    """What is worth doing for several at once. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._since = 0.0
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, item: Item) -> None:
+        if not self._items:
+            self._since = time.monotonic()
+        self._items.append(item)
+
+    def due(self, enough: int, seconds: float) -> bool:
+        """Whether there are `enough`, or the first has waited for so long."""
+        return bool(self._items) and (
+            len(self._items) >= enough or time.monotonic() - self._since >= seconds
+        )
+
+    def take(self) -> list[Item]:
+        taken, self._items = self._items, []
+        return taken
+
+
 class Lane(Generic[Item]):
     """Threads that call `work` with each item that is put in, interactive ones first.
 
