@@ -11,7 +11,7 @@ import { words } from "./lib/words.js";
 
 /** @typedef {import("./lib/jobs.js").Job} Job */
 
-const CARD = ["inject/card-text.js", "inject/card-style.js", "inject/card.js", "inject/place.js"];
+const CARD = ["/inject/card-text.js", "/inject/card-style.js", "/inject/card.js", "/inject/place.js"];
 const OWN = chrome.runtime.getURL("");
 /** Longer data: addresses are kept as bytes. */
 const LONGEST_SRC = 100_000;
@@ -66,7 +66,8 @@ async function choose(tab) {
 async function start({ tab, frame, src, incognito = false, name, blob = null }) {
   const page = tab < 0 ? null : await place(tab);
   if (!blob && src.startsWith("data:") && src.length > LONGEST_SRC) blob = await asBlob(src);
-  const view = { state: "waiting", name: name ?? nameOf(src), position: null, verdict: null, problem: null, got: null };
+  const got = /^(canvas|video):/.test(src) ? { kind: "canvas" } : null;
+  const view = { state: "waiting", name: name ?? nameOf(src), position: null, verdict: null, problem: null, got };
   /** @type {Job} */
   const job = {
     id: crypto.randomUUID(), tab: page ? tab : -1, page, frame, src: blob ? "" : src, given: blob !== null, fresh: false,

@@ -13,10 +13,10 @@ import { asBlob, cropped, readable } from "./pictures.js";
  * @typedef {{blob?: Blob, failed?: string} | null} Read
  */
 
-/** Runs a function of inject/page.js in the image's frame. @param {number} tab @param {number} frame @param {string} name @param {any[]} args */
+/** Runs a function of inject/page.js in the image's frame. Firefox looks for relative files beside the caller. @param {number} tab @param {number} frame @param {string} name @param {any[]} args */
 export async function inPage(tab, frame, name, ...args) {
   const target = { tabId: tab, frameIds: [frame] };
-  await chrome.scripting.executeScript({ target, files: ["inject/page.js"] });
+  await chrome.scripting.executeScript({ target, files: ["/inject/page.js"] });
   const call = (/** @type {string} */ wanted, /** @type {any[]} */ given) => /** @type {any} */ (globalThis).aidetectPage[wanted](...given);
   const [{ result }] = await chrome.scripting.executeScript({ target, func: call, args: [name, args] });
   return result;

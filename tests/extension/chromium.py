@@ -128,8 +128,8 @@ class ChromiumWindow:
     def extension(self, function: str, given: Any = None) -> Any:
         return self.chromium.worker.evaluate(function, given)
 
-    def click(self, src: str, item: str = "image") -> None:
-        self.chromium.click_image(self.page, src, item)
+    def click(self, src: str, item: str = "image", framed: bool = False) -> None:
+        self.chromium.click_image(self.page, src, item, framed)
 
     def words(self) -> list[str]:
         return self.chromium.words(self.page)

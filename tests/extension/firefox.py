@@ -3,6 +3,8 @@
 import gc
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,13 @@ return null;
 """
 )
 _MENU = "document.getElementById('contentAreaContextMenu')"
-_KEYS = {"Escape": "\ue00c", "Tab": "\ue004", "Enter": "\ue006"}
+_KEYS = {
+    "Alt": "\ue00a",
+    "Enter": "\ue006",
+    "Escape": "\ue00c",
+    "Shift": "\ue008",
+    "Tab": "\ue004",
+}
 
 
 class Firefox:
@@ -124,11 +132,14 @@ class FirefoxWindow:
         finally:
             self.marionette.switch_to_window(self.handle, focus=False)
 
-    def click(self, src: str, item: str = "image") -> None:
+    def click(self, src: str, item: str = "image", framed: bool = False) -> None:
+        if framed:
+            self.marionette.switch_to_frame(0)
         script = (
             "return [...document.images].find((one) => one.currentSrc === arguments[0]) ?? document.body"
         )
         self._pointer(0, 0, button=2, origin=self.marionette.execute_script(script, [src]))
+        self.marionette.switch_to_frame()
         wait(lambda: self.firefox.chrome(f"return {_MENU}.state") == "open")
         found = self.firefox.chrome(
             f"""const item = {_MENU}.querySelector(`[id$="-menuitem-_${{arguments[0]}}"]`);
@@ -164,6 +175,28 @@ class FirefoxWindow:
 
         code = _KEYS.get(name, name)
         ActionSequence(self.marionette, "key", "keyboard").key_down(code).key_up(code).perform()
+
+    def shortcut(self, *names: str) -> None:
+        """Keys at once, given to the browser itself."""
+        from marionette_driver.marionette import ActionSequence
+
+        codes = [_KEYS.get(name, name) for name in names]
+        with self.marionette.using_context("chrome"):
+            actions = ActionSequence(self.marionette, "key", "keyboard")
+            for code in codes:
+                actions.key_down(code)
+            for code in reversed(codes):
+                actions.key_up(code)
+            actions.perform()
+
+    @contextmanager
+    def offline(self) -> Iterator[None]:
+        """Without a network meanwhile."""
+        self.firefox.chrome("Services.io.offline = true")
+        try:
+            yield
+        finally:
+            self.firefox.chrome("Services.io.offline = false")
 
     def tabs(self) -> list[str]:
         urls = "return gBrowser.tabs.map((tab) => tab.linkedBrowser.currentURI.spec)"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..end_to_end.stack import Stack
 from ..sdk.origin import closed_port
+from .firefox import Firefox, FirefoxWindow
 from .site import Site
 from .window import ANSWERS, Window, check, jobs, keep, wait, wait_for
 
@@ -57,6 +58,20 @@ def test_a_server_that_is_away_is_waited_for(window: Window, site: Site, stack: 
     keep(window, server=stack.address.rstrip("/"))
     wait_for(window, *ANSWERS)
     wait(lambda: window.extension(BADGE) == "")
+
+
+def test_a_network_that_is_away_is_waited_for(firefox: Firefox, site: Site, stack: Stack) -> None:
+    """In Firefox alone: Chromium's protocol does not take a service worker's network away."""
+    window = FirefoxWindow(firefox)
+    window.goto(site.page("/", '<img src="/image/40.jpg">'))
+    window.js("() => document.images[0].decode()")
+    keep(window, server="http://aidetect.test", key=stack.key)
+    with window.offline():
+        window.click(f"{site.address}/image/40.jpg")
+        wait_for(window, "This device has no network. Going on once it is back.")
+        keep(window, server=stack.address.rstrip("/"))
+        wait_for(window, *ANSWERS)  # a server on this device needs none
+    window.close()
 
 
 def test_a_limit_is_waited_out_for_as_long_as_the_server_says(

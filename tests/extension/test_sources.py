@@ -1,12 +1,10 @@
 """Which of an image's files is checked, and images that are no plain `<img>` of the page."""
 
 import io
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from .chromium import Chromium
 from .site import Site, picture
 from .window import ANSWERS, Window, check, wait_for
 
@@ -77,15 +75,13 @@ def test_an_image_in_a_tab_of_its_own(window: Window, site: Site) -> None:
     assert "23.jpg" in check(window, address, address)
 
 
-def test_an_image_in_a_frame_of_another_site(
-    connected: Chromium, tab: Any, site: Site, elsewhere: Site
-) -> None:
+def test_an_image_in_a_frame_of_another_site(window: Window, site: Site, elsewhere: Site) -> None:
     """The click grants the page, not its frames: the address is what is left."""
     src = f"{elsewhere.address}/image/24.jpg"
     frame = elsewhere.page("/", f'<img src="{src}">')
-    tab.goto(site.page("/", f'<iframe src="{frame}"></iframe>'))
-    connected.click_image(tab, src, framed=True)
-    assert "24.jpg" in connected.wait_for(tab, *ANSWERS)
+    window.goto(site.page("/", f'<iframe src="{frame}"></iframe>'))
+    window.click(src, framed=True)
+    assert "24.jpg" in wait_for(window, *ANSWERS)
     assert elsewhere.asked_by_server == ["/image/24.jpg"]
 
 

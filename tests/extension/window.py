@@ -22,8 +22,9 @@ class Window(Protocol):
     def extension(self, function: str, given: Any = None) -> Any:
         """What a script of the extension finds."""
 
-    def click(self, src: str, item: str = "image") -> None:
-        """Right click on the image with this address, then on the extension's item of the menu."""
+    def click(self, src: str, item: str = "image", framed: bool = False) -> None:
+        """Right click on the image with this address, in the page or in its only frame, or else on the
+        page itself; then on the extension's item of the menu."""
 
     def words(self) -> list[str]:
         """The texts of the page and of the cards on it."""
