@@ -107,9 +107,11 @@ class Run {
     if (job.check) return { id: job.check, state: "queued" };
     const { blob, url, got } = await this.acquire();
     job.asked = url ?? null;
-    await this.change({ state: "sending", got, attachable: Boolean(blob), picture: blob ? await thumbnail(blob) : null });
+    await this.change({ state: "sending", got, attachable: Boolean(blob), picture: null });
+    const picture = blob ? thumbnail(blob) : null;
     const answer = await this.patiently(() =>
       blob ? this.upload(blob) : this.api.post("/v1/checks?wait=1", { url, fresh: job.fresh }, this.signal));
+    job.view.picture = await picture;
     job.check = answer.id;
     return answer;
   }

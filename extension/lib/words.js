@@ -9,11 +9,17 @@ export function languageOf(chosen) {
   return wanted.find((one) => LANGUAGES.includes(one)) ?? "en";
 }
 
+/** Language → its messages, once they were read. @type {Map<string, any>} */
+const read = new Map();
+
 /** @param {string} chosen @returns {Promise<{messages: any, lang: string}>} */
 export async function words(chosen) {
   const lang = languageOf(chosen);
-  const answer = await fetch(chrome.runtime.getURL(`_locales/${lang}/messages.json`));
-  return { messages: await answer.json(), lang };
+  if (!read.has(lang)) {
+    const answer = await fetch(chrome.runtime.getURL(`_locales/${lang}/messages.json`));
+    read.set(lang, await answer.json());
+  }
+  return { messages: read.get(lang), lang };
 }
 
 /** Fills in every element below `root` that names its message. @param {ParentNode} root @param {any} t */
