@@ -22,9 +22,9 @@ from ._image import MAX_PIXELS, DecodedImage, decode
 from ._provenance import Finding, find_claims
 from ._reasons import explain_verdict
 from ._result import PixelResult
-from ._texture import Texture
+from ._texture import Look, Texture
 from ._verdict import ImageInfo, ModelInfo
-from ._views import CONTRACT, PROFILES, Views, extract_views, flatness, global_view
+from ._views import CONTRACT, PROFILES, Views, extract_views, flatness
 from ._weights import ModelPackage, load_package
 
 Floats = NDArray[np.float32]
@@ -35,16 +35,15 @@ RESULT_VERSION = 2
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One image ready for the network. `texture` holds the local margins of its texture, None for a
-    model without; `seconds` is the time that it took; `pixels` are the decoded image's, where they were
-    to be kept."""
+    """One image ready for the network. `texture` is None for a model without; `seconds` is the time that
+    it took; `pixels` are the decoded image's, where they were to be kept."""
 
     views: Views
     flatness: float
     image: ImageInfo
     claims: tuple[Finding, ...]
     seconds: float
-    texture: Floats | None = None
+    texture: Look | None = None
     pixels: NDArray[np.uint8] | None = None
 
     @property
@@ -111,9 +110,7 @@ class Engine:
     ) -> Prepared:
         pixels = decoded.pixels
         views = extract_views(pixels, self.views, self.view_size, self._calibration.weighs_crops)
-        texture = None
-        if self._texture is not None:
-            texture = self._texture.look(global_view(pixels, self._texture.view_size))
+        texture = self._texture.look(pixels) if self._texture else None
         image = ImageInfo(digest, decoded.width, decoded.height, decoded.format, size, decoded.frames)
         seconds = time.perf_counter() - started
         return Prepared(views, flatness(views.pixels[0]), image, claims, seconds, texture)
@@ -169,7 +166,7 @@ class Engine:
         return [self._result(one, own) for one, own in zip(prepared, parts, strict=True)]
 
     def _result(self, prepared: Prepared, margins: Floats) -> PixelResult:
-        texture = 0.0 if prepared.texture is None else float(prepared.texture.mean())
+        texture = prepared.texture.margin if prepared.texture else 0.0
         probability = self._calibration.probability(margins, texture)
         of_views = self._calibration.view_probabilities(margins, texture)
         image, views = prepared.image, prepared.views

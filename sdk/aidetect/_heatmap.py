@@ -21,6 +21,7 @@ from PIL import Image
 from ._calibration import Calibration
 from ._errors import AidetectError
 from ._head import Head
+from ._texture import Look
 from ._views import Box, Views
 
 Array = NDArray[np.float32]
@@ -97,12 +98,12 @@ class Mapper:
         margins: Array,
         views: Sequence[Views],
         sizes: Sequence[tuple[int, int]],
-        textures: Sequence[Array | None],
+        textures: Sequence[Look | None],
         side: int = FULL_SIDE,
     ) -> list[HeatMap]:
         """The maps of images of `sizes` (width, height), `side` places long at most, from what the
-        network answered to all their views in order: N×C×h×w maps and N margins; `textures`: of each
-        image the local margins of its texture, None for a model without."""
+        network answered to all their views in order: N×C×h×w maps and N margins; `textures` of the
+        images, None for a model without."""
         weighed = np.concatenate([self._weighed(len(one.kinds)) for one in views])
         cells = np.zeros((len(maps), *maps.shape[2:]), np.float32)
         cells[weighed] = self.head.cells(maps[weighed], margins[weighed])
@@ -126,13 +127,13 @@ def merge(
     calibration: Calibration,
     size: tuple[int, int],
     side: int = FULL_SIDE,
-    texture: Array | None = None,
+    texture: Look | None = None,
 ) -> HeatMap:
     """One map of an image of `size` (width, height) from its views' cells (N×h×w, `Head.cells`) and its
-    texture's, which lie over the global view.
+    texture.
 
     At a place that only some views cover, these stand for all, as in `Calibration.view_probabilities`;
-    where none of the texture's cells lies, their mean does.
+    where the texture alone looked, the views' mean does.
     """
     width, height = size
     share = min(1.0, side / max(size))
@@ -154,10 +155,28 @@ def merge(
     covered = weight > 0
     values = (whole + crops) * local / np.where(covered, weight, 1) + constant
     if slope and texture is not None:
-        seen, stretched = _stretched(texture, views.boxes[0], size, local.shape)
-        values += slope * np.where(seen, stretched, texture.mean())
+        seen, means = _texture(texture, size, local.shape)
+        if covered.any():
+            values[~covered] = values[covered].mean()
+        values += slope * means
         covered |= seen
     return HeatMap(np.where(covered, values, np.nan).astype(np.float32), width, height)
+
+
+def _texture(
+    texture: Look, size: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[NDArray[np.bool_], Array]:
+    """Which places the texture looked at, and there the mean of the parts that cover them, shifted so
+    that its mean is the texture's margin, which stands for the other places."""
+    added, count = np.zeros((2, *shape), np.float32)
+    for cells, box in zip(texture.local, texture.boxes, strict=True):
+        seen, stretched = _stretched(cells, box, size, shape)
+        added += np.where(seen, stretched, 0)
+        count += seen
+    covered = count > 0
+    means = added / np.maximum(count, 1)
+    means += texture.margin - means[covered].mean()
+    return covered, np.where(covered, means, np.float32(texture.margin))
 
 
 def _stretched(

@@ -17,20 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._errors import ModelIntegrityError
+from ._views import Box, centre_square, scaled_square
 
 Array = NDArray[np.float32]
 
 VERSION = 1
 """Version of these features; weights are fitted to one."""
 
-LEVELS = 3
-"""The view, and twice its half."""
+LEVELS = 2
+"""The view and its half."""
 
 RESIDUALS = ((2, 2), (3, 3), (2, 1))
 """(order of the difference, step of its quantisation)."""
 
 CELLS = 8
 """Rows and columns of the map of a view."""
+
+CORNER = 0.6
+"""Share of the centre square's side that a corner has."""
 
 _CUT = 2
 _VALUES = 2 * _CUT + 1
@@ -129,18 +133,48 @@ def _halved(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return halved
 
 
+def squares(width: int, height: int) -> list[Box]:
+    """The parts of an image that are looked at: the centre square, then the four corners."""
+    side = min(width, height)
+    small = max(1, round(CORNER * side))
+    lefts, tops = (0, width - small), (0, height - small)
+    corners = [(x, y, x + small, y + small) for y in tops for x in lefts]
+    return [centre_square(width, height), *corners]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What a texture says of one image: `local` (n, `CELLS`, `CELLS`), the local margins of the parts in
+    `boxes` (left, top, right, bottom in source pixels)."""
+
+    boxes: tuple[Box, ...]
+    local: Array
+
+    @property
+    def margin(self) -> float:
+        """Above 0 where the image looks more like AI; the centre weighs as much as all corners."""
+        parts = self.local.mean(axis=(1, 2))
+        return float(parts[0] + parts[1:].mean()) / 2
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Texture:
-    """What a model makes of the features: `weights` (`LENGTH`,) and a constant; the margin is above 0
-    where the view looks more like AI. `view_size`: side of the views that they were fitted on."""
+    """What a model makes of the features: `weights` (`LENGTH`,) and a constant, fitted on views of
+    `view_size` pixels a side."""
 
     weights: Array
     constant: float
     view_size: int
 
-    def look(self, view: NDArray[np.uint8]) -> Array:
-        """(`CELLS`, `CELLS`) local margins of a view (S, S, 3) uint8; their mean is the view's margin.
-        A place counts for the class of triple that it holds, the more the rarer that class."""
+    def look(self, pixels: NDArray[np.uint8]) -> Look:
+        """At an image (H, W, 3) uint8 sRGB."""
+        boxes = squares(pixels.shape[1], pixels.shape[0])
+        views = (scaled_square(pixels, box, self.view_size) for box in boxes)
+        return Look(tuple(boxes), np.stack([self.local(view) for view in views]))
+
+    def local(self, view: NDArray[np.uint8]) -> Array:
+        """(`CELLS`, `CELLS`) local margins of a view (S, S, 3); their mean is the view's margin. A place
+        counts for the class of triple that it holds, the more the rarer that class."""
         shares = _shares(_counts(view))
         whole = shares.sum(axis=1)
         each = self.weights.reshape(whole.shape) / np.sqrt(np.maximum(whole, 1e-12))

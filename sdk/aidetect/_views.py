@@ -87,30 +87,26 @@ def extract_views(pixels: NDArray[np.uint8], profile: str, size: int, crops: boo
             f"Got pixels of dtype {pixels.dtype}, shape {pixels.shape}; wanted uint8 (height, width, 3)."
         )
     height, width = pixels.shape[:2]
-    boxes = [_centre_square(width, height)]
+    boxes = [centre_square(width, height)]
     if crops:
         boxes += _native_boxes(width, height, size, PROFILES[profile].native)
     views = np.empty((len(boxes), size, size, 3), np.uint8)
-    views[0] = _global_view(pixels, boxes[0], size)
+    views[0] = scaled_square(pixels, boxes[0], size)
     for view, (left, top, right, bottom) in zip(views[1:], boxes[1:], strict=True):
         view[...] = pixels[top:bottom, left:right]
     kinds = ("global",) + ("native",) * (len(boxes) - 1)
     return Views(views, kinds, tuple(boxes))
 
 
-def global_view(pixels: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """View 0 alone, (S, S, 3), of an image (H, W, 3) uint8."""
-    return _global_view(pixels, _centre_square(pixels.shape[1], pixels.shape[0]), size)
-
-
-def _centre_square(width: int, height: int) -> Box:
+def centre_square(width: int, height: int) -> Box:
+    """What the global view looks at."""
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
 
 
-def _global_view(pixels: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
-    """The box, averaged in blocks and resized to (S, S, 3)."""
+def scaled_square(pixels: NDArray[np.uint8], box: Box, size: int) -> NDArray[np.uint8]:
+    """A square box of the image, averaged in blocks and resized to (S, S, 3), as the global view is."""
     left, top, right, bottom = box
     side = right - left
     factor = max(1, side // (_REDUCED_SIZES * size))
@@ -152,7 +148,7 @@ def _native_boxes(width: int, height: int, size: int, count: int) -> list[Box]:
         for left in _positions(width, size, length)
     ]
     if min(width, height) == size:
-        seen = _centre_square(width, height)
+        seen = centre_square(width, height)
         boxes = [box for box in boxes if 2 * _shared(box, seen) <= size * size]
     return boxes
 

@@ -106,9 +106,13 @@ def make_images(
     workers: int = 2,
     seed: int = 0,
 ) -> Counter[str]:
-    """Writes originals of the given origins, or of all `others`, whole: long side 340…896, or their own
-    where smaller, JPEG 78…92 or WebP 75…90, no metadata. At most `cap` of one generator or category of
-    one source. Those with a long side below 340 are left out; returns counts."""
+    """Writes originals of the given origins whole: long side 340…896, or their own where smaller, JPEG
+    78…92 or WebP 75…90, no metadata. Those with a long side below 340 are left out; returns counts.
+    At most `cap` of one generator or category of one source.
+
+    `others`: of all other origins instead, and only those that are scaled down: to train on, where small
+    originals of one class would tell it.
+    """
     named = {plain(origin) for origin in origins}
     rows = _choose(originals, 0, random.Random(seed))
     rows = [row for row in rows if (plain(origin_of(row)) in named) is not others]
@@ -119,7 +123,7 @@ def make_images(
         taken[key] += 1
         if taken[key] <= cap:
             chosen.append(row)
-    return _run(partial(_image_of_one, originals, out, seed), chosen, out, workers)
+    return _run(partial(_image_of_one, originals, out, seed, others), chosen, out, workers)
 
 
 Maker = Callable[[dict[str, str]], "list[dict[str, str]] | str"]
@@ -242,7 +246,7 @@ def _tiles_of_one(
 
 
 def _image_of_one(
-    originals: Path, out: Path, seed: int, row: dict[str, str]
+    originals: Path, out: Path, seed: int, scaled_only: bool, row: dict[str, str]
 ) -> list[dict[str, str]] | str:
     rng = random.Random(f"{seed} {row['path']}")
     opened = _open(originals, row)
@@ -253,6 +257,8 @@ def _image_of_one(
     if max(picture.size) < 340:
         return "smaller than 340 pixels"
     scale = min(1.0, rng.randint(340, 896) / max(picture.size))
+    if scale == 1 and scaled_only:
+        return "not scaled down"
     if scale < 1:
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)

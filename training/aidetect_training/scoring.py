@@ -21,7 +21,7 @@ from aidetect._calibration import Calibration
 from aidetect._image import decode
 from aidetect._model import SEResNet50
 from aidetect._texture import Texture
-from aidetect._views import Views, extract_views, flatness, global_view
+from aidetect._views import Views, extract_views, flatness
 from aidetect._weights import ModelPackage
 
 from .augment import squash
@@ -103,9 +103,7 @@ def _prepare(
         views = Views(square[None], ("global",), ((0, 0, image.width, image.height),))
     else:
         views = extract_views(image.pixels, profile, size, crops)
-    margin = 0.0
-    if texture:
-        margin = float(texture.look(global_view(image.pixels, texture.view_size)).mean())
+    margin = texture.look(image.pixels).margin if texture else 0.0
     flat = flatness(views.pixels[0])
     return Score(item, tier, (), image.width, image.height, len(data), flat, margin), views
 

@@ -1,11 +1,11 @@
 """Fits a model's texture (`aidetect._texture`): the weights of hand-made features next to the network.
 
-Every image gives a vector in each tier, of a random square of it, so that scale and place vary alike for
-both classes. The weights are a logistic regression's; both classes weigh the same, and within a class
-groups and origins as the recipe weighs them.
+Every image gives a vector in each tier: whole images of their centre square, scaled down, tiles as they
+are. (Tiles enlarged to a view taught the enlarging; see `training/RESULTS.md`.) The weights are a
+logistic regression's; both classes weigh the same, and within a class groups and origins as the recipe
+weighs them.
 """
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,16 +21,16 @@ from tqdm import tqdm
 from aidetect import ConfigurationError, ImageError
 from aidetect._image import decode
 from aidetect._texture import VERSION, features
-from aidetect._views import global_view
+from aidetect._views import centre_square, scaled_square
 
 from .data import Item
 from .variants import TIERS, laundered
 
 VIEW_SIZE = 256
-SHORTEST = 160
-"""Side of the smallest square that is looked at, in pixels; images below it are taken whole."""
+SHRINK = {"web": 0.85, "hard": 0.7}
+"""What a tier's scaling does to the middle of an image on average, for tiles."""
 
-STRENGTH = 0.002
+STRENGTH = 0.005
 """Inverse strength of the regularisation; chosen on the recipe's validation origins."""
 
 
@@ -40,7 +40,7 @@ def fit_texture(items: Sequence[Item], balance: float, workers: int = 2) -> dict
     Raises ConfigurationError where not both classes are there.
     """
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-        done = pool.map(vectors, items, range(len(items)), chunksize=16)
+        done = pool.map(vectors, items, chunksize=16)
         rows = list(tqdm(done, total=len(items), unit="img", mininterval=10))
     read = [item for item, row in zip(items, rows, strict=True) if len(row)]
     if len({item.label for item in read}) < 2:
@@ -62,30 +62,25 @@ def fit_texture(items: Sequence[Item], balance: float, workers: int = 2) -> dict
     }
 
 
-def vectors(item: Item, seed: int) -> np.ndarray:
-    """(tiers, `LENGTH`) of one image, or (0,) where it cannot be read. The same seed gives the same."""
-    rng = random.Random(seed)
+def vectors(item: Item) -> np.ndarray:
+    """(tiers, `LENGTH`) of one image, or (0,) where it cannot be read."""
     try:
         stored = decode(item.path.read_bytes()).pixels
     except (ImageError, OSError):
         return np.empty(0, np.float32)
     found = []
-    for limits in TIERS.values():
+    for tier, limits in TIERS.items():
         pixels = stored
         if limits:
-            pixels = decode(laundered(Image.fromarray(stored), *limits)).pixels
-        found.append(features(global_view(_square(pixels, rng), VIEW_SIZE)))
+            side, quality = limits
+            if max(stored.shape) <= VIEW_SIZE:  # a tile, which the tier's own limit would not touch
+                side = round(SHRINK[tier] * max(stored.shape))
+            pixels = decode(laundered(Image.fromarray(stored), side, quality)).pixels
+        if min(pixels.shape[:2]) > VIEW_SIZE:
+            box = centre_square(pixels.shape[1], pixels.shape[0])
+            pixels = scaled_square(pixels, box, VIEW_SIZE)
+        found.append(features(pixels))
     return np.stack(found)
-
-
-def _square(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """A square from a random place, its side log-uniform between `SHORTEST` and all."""
-    height, width = pixels.shape[:2]
-    most = min(height, width)
-    least = min(SHORTEST, most)
-    side = round(least * (most / least) ** rng.random())
-    top, left = rng.randint(0, height - side), rng.randint(0, width - side)
-    return np.ascontiguousarray(pixels[top : top + side, left : left + side])
 
 
 def sample_weights(items: Sequence[Item], balance: float) -> np.ndarray:

@@ -1,0 +1,140 @@
+"""The texture: its features against a plain count, its exact map, and what it does to an answer."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from aidetect import ModelIntegrityError
+from aidetect._calibration import Calibration
+from aidetect._heatmap import merge
+from aidetect._texture import CELLS, LENGTH, LEVELS, PARTS, RESIDUALS, Texture, features, squares
+from aidetect._views import extract_views
+
+GOOD = {"version": 1, "view_size": 64, "constant": -0.25, "weights": [0.0] * LENGTH}
+
+
+def scene(height: int, width: int, seed: int = 3) -> NDArray[np.uint8]:
+    """Ramps, an edge and grain."""
+    rng = np.random.default_rng(seed)
+    ramp = np.add.outer(np.linspace(0, 150, height), np.linspace(0, 60, width))
+    ramp[:, width // 2 :] += 25
+    noise = rng.normal(0, 4, (height, width, 3))
+    return (ramp[:, :, None] * (1, 0.8, 0.6) + noise).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def texture() -> Texture:
+    weights = np.random.default_rng(1).normal(0, 1, LENGTH).astype(np.float32)
+    return Texture(weights, 0.5, 64)
+
+
+def counted(view: NDArray[np.uint8], order: int, step: int) -> NDArray[np.float64]:
+    """Of the luminance, in plain Python: classes in the order in which their first triple comes."""
+    plane = [[(r + 2 * g + b) // 4 for r, g, b in row] for row in view.astype(int).tolist()]
+    classes: dict[tuple[int, ...], int] = {}
+    for triple in product(range(-2, 3), repeat=3):
+        turned = [t[::way] for t in (triple, tuple(-v for v in triple)) for way in (1, -1)]
+        if not any(t in classes for t in turned):
+            classes |= dict.fromkeys(turned, len(set(classes.values())))
+    found = [0] * len(set(classes.values()))
+    for lines in (plane, list(zip(*plane, strict=True))):
+        for line in lines:
+            values = list(line)
+            for _ in range(order):
+                values = [after - before for before, after in pairwise(values)]
+            cut = [max(-2, min(2, int(np.rint(value / step)))) for value in values]
+            for triple in zip(cut, cut[1:], cut[2:], strict=False):
+                found[classes[triple]] += 1
+    return np.sqrt(np.array(found) / sum(found))
+
+
+def test_features_are_the_shares_that_a_plain_count_gives() -> None:
+    view = scene(64, 64)
+    parts = features(view).reshape(PARTS, -1)
+    for part, (order, step) in zip(parts, RESIDUALS, strict=False):
+        np.testing.assert_allclose(part, counted(view, order, step), atol=1e-6)
+    half = view.astype(int).reshape(32, 2, 32, 2, 3).sum(axis=(1, 3))
+    halved = ((half + 2) // 4).astype(np.uint8)
+    second = parts[PARTS // LEVELS]
+    np.testing.assert_allclose(second, counted(halved, *RESIDUALS[0]), atol=1e-6)
+
+
+def test_shares_of_a_part_add_up_and_forget_what_is_turned() -> None:
+    view = scene(96, 96)
+    found = features(view)
+    assert found.shape == (LENGTH,) and found.dtype == np.float32
+    np.testing.assert_allclose(np.square(found).reshape(PARTS, -1).sum(axis=1), 1, atol=1e-5)
+    for turned in (view[::-1], view[:, ::-1], view.transpose(1, 0, 2)):
+        np.testing.assert_allclose(features(np.ascontiguousarray(turned)), found, atol=1e-6)
+
+
+def test_local_margins_have_the_margin_as_their_mean(texture: Texture) -> None:
+    view = scene(64, 64)
+    local = texture.local(view)
+    assert local.shape == (CELLS, CELLS)
+    assert local.mean() == pytest.approx(texture.weights @ features(view) + 0.5, abs=1e-4)
+
+
+def test_a_place_shows_what_is_there() -> None:
+    """Weights that ask for flatness alone: a flat patch in grain stands out where it is."""
+    view = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    view[16:32, 40:56] = 90
+    weights = np.zeros((PARTS, LENGTH // PARTS), np.float32)
+    flat = features(np.full((64, 64, 3), 90, np.uint8)).reshape(PARTS, -1)
+    weights[: PARTS // LEVELS] = flat[: PARTS // LEVELS]
+    local = Texture(weights.ravel(), 0.0, 64).local(view)
+    inside = local[2:4, 5:7]
+    assert inside.min() > np.delete(local.ravel(), [21, 22, 29, 30]).max()
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000))
+@settings(max_examples=100)
+def test_all_parts_are_squares_within_the_image(width: int, height: int) -> None:
+    for left, top, right, bottom in squares(width, height):
+        assert 0 <= left < right <= width and 0 <= top < bottom <= height
+        assert right - left == bottom - top
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (300, 90), (1, 1), (3, 700), (65, 4001)])
+def test_any_image_has_a_finite_margin(texture: Texture, shape: tuple[int, int]) -> None:
+    look = texture.look(scene(*shape))
+    assert look.local.shape == (5, CELLS, CELLS) and np.isfinite(look.local).all()
+    centre, *corners = look.local.mean(axis=(1, 2))
+    assert look.margin == pytest.approx((centre + np.mean(corners)) / 2, abs=1e-5)
+
+
+def test_the_map_of_an_image_has_its_log_odds_as_mean(texture: Texture) -> None:
+    pixels = scene(128, 200)
+    look = texture.look(pixels)
+    views = extract_views(pixels, "default", 64, crops=False)
+    given = Calibration((0.5, 0.0, 0.1), (0.5, 0.1), 0.01, 0.6, 0.4, 0.05, 0.05, (0.02, 0.02))
+    cells = np.full((1, 4, 4), 0.7, np.float32)
+    drawn = merge(cells, views, given, (200, 128), texture=look)
+    probability = given.probability(np.array([0.7], np.float32), look.margin)
+    assert 0.02 < probability < 0.98
+    assert np.isfinite(drawn.values).mean() > 0.8
+    log_odds = np.log(probability / (1 - probability))
+    assert np.nanmean(drawn.values) == pytest.approx(log_odds, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"version": 2},
+        {"weights": [0.0]},
+        {"weights": [float("nan")] * LENGTH},
+        {"weights": ["a"] * LENGTH},
+        {"constant": None},
+        {"view_size": 16},
+    ],
+)
+def test_a_texture_of_another_form_is_told(wrong: dict[str, object]) -> None:
+    assert Texture.from_dict(GOOD).constant == -0.25
+    with pytest.raises(ModelIntegrityError, match="texture"):
+        Texture.from_dict(GOOD | wrong)
+    with pytest.raises(ModelIntegrityError, match="texture"):
+        Texture.from_dict({})
