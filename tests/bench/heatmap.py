@@ -9,8 +9,8 @@ Pointing game (Zhang et al. 2018): a square of an AI image is pasted into a real
 resolution, its seam feathered, the whole compressed as JPEG; a map hits if its place most towards AI
 lies in the square. Beside it: the image's centre, a place drawn by chance in what the map covers, and
 the same with squares of other real images, which shows what seam and foreign content alone attract.
-Maps are the decision's own, and one of 24 native crops as if they decided. Beside targets stand 95 %
-intervals that resample the origins of the pasted images.
+Maps are the decision's own, and those of 24 native crops and of the texture as if they decided. Beside
+targets stand 95 % intervals that resample the origins of the pasted images.
 
 Needs the folder that AIDETECT_DATA names; without it nothing is measured. `--full`: 400 composites
 instead of 60.
@@ -32,10 +32,12 @@ from torch import nn
 
 from aidetect._backends import open_backend
 from aidetect._calibration import Calibration
+from aidetect._engine import Engine
 from aidetect._head import Head
-from aidetect._heatmap import HeatMap, Mapper
+from aidetect._heatmap import HeatMap, Mapper, merge
 from aidetect._image import decode
 from aidetect._model import SEResNet50
+from aidetect._texture import Texture
 from aidetect._views import extract_views
 from aidetect._weights import load_package
 from aidetect_training.data import Item, read_manifest
@@ -92,28 +94,38 @@ def composites(reals: Sequence[Item], others: Sequence[Item], count: int, seed: 
     return made
 
 
-Draw = Callable[[Array], HeatMap]
+Draw = Callable[[bytes], HeatMap]
 
 
 def drawers() -> dict[str, Draw]:
-    """The decision's map, and that of native crops if they alone decided."""
-    package = load_package()
+    """The decision's map, and those of native crops and of the texture if they alone decided."""
+    engine, package = Engine(backend="onnx", threads=1), load_package()
     backend = open_backend(package, "onnx", threads=1)
     size, head = package.manifest.view_size, Head.of(package)
     calibration = Calibration.from_dict(package.manifest.calibration)
-    crops_alone = replace(calibration, both=(0.0, 1.0, 0.0))
+    crops_alone = replace(calibration, both=(0.0, 1.0, 0.0), texture=(0.0, 0.0))
+    texture = Texture.from_dict(package.manifest.texture or {})
 
-    def draw(pixels: Array, profile: str, given: Calibration) -> HeatMap:
-        views = extract_views(pixels, profile, size)
+    def decision(data: bytes) -> HeatMap:
+        return engine.explain(engine.prepare(data))[1]
+
+    def crops(data: bytes) -> HeatMap:
+        pixels = decode(data).pixels
+        views = extract_views(pixels, "thorough", size)
         logits, maps = backend.logits_and_maps(views.pixels)
-        mapper = Mapper(head, given)
         margins = logits[:, 1] - logits[:, 0]
-        return mapper.draw(maps, margins, [views], [(pixels.shape[1], pixels.shape[0])], [None])[0]
+        shape = pixels.shape[1], pixels.shape[0]
+        return Mapper(head, crops_alone).draw(maps, margins, [views], [shape], [None])[0]
 
-    return {
-        "decision": lambda pixels: draw(pixels, "fast", calibration),
-        "crops": lambda pixels: draw(pixels, "thorough", crops_alone),
-    }
+    def texture_alone(data: bytes) -> HeatMap:
+        pixels = decode(data).pixels
+        views = extract_views(pixels, "fast", size, crops=False)
+        alone = replace(calibration, alone=(0.0, 0.0), texture=(1.0, 1.0))
+        cells = np.zeros((1, 1, 1), np.float32)
+        shape = pixels.shape[1], pixels.shape[0]
+        return merge(cells, views, alone, shape, texture=texture.look(pixels))
+
+    return {"decision": decision, "crops": crops, "texture": texture_alone}
 
 
 def pointing(made: Sequence[Composite], draw: Draw) -> dict[str, Array]:
@@ -121,8 +133,7 @@ def pointing(made: Sequence[Composite], draw: Draw) -> dict[str, Array]:
     a row a composite."""
     rows: dict[str, list[float]] = {"map": [], "centre": [], "chance": [], "auc": []}
     for one in made:
-        pixels = decode(one.data).pixels
-        drawn = draw(pixels)
+        drawn = draw(one.data)
         left, top, right, bottom = one.box
         rows_, columns = drawn.values.shape
         y = (np.arange(rows_) + 0.5) * drawn.height / rows_

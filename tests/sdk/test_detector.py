@@ -26,6 +26,8 @@ from aidetect import (
     Verdict,
 )
 
+from ..networks import SMALL, package
+
 
 @pytest.fixture(scope="module")
 def detector() -> Detector:
@@ -90,12 +92,19 @@ def test_verdict_is_complete(detector: Detector, png: bytes, tmp_path: Path) -> 
     assert Verdict.from_dict(verdict.to_dict()) == verdict
 
 
-def test_more_views_for_more_thorough_profiles(png: bytes) -> None:
+def test_more_views_for_more_thorough_profiles(png: bytes, tmp_path: Path) -> None:
+    model = package(tmp_path, SMALL)  # one that weighs its crops
     counts = [
-        len(Detector(views=views).check(png).evidence[0].details["views"])
+        len(Detector(model, views=views).check(png).evidence[0].details["views"])
         for views in ("fast", "default", "thorough")
     ]
     assert counts[0] == 2 and counts[0] < counts[1] <= 9
+
+
+def test_crops_that_weigh_nothing_are_not_looked_at(detector: Detector, png: bytes) -> None:
+    """As those of the shipped model."""
+    (view,) = detector.check(png).evidence[0].details["views"]
+    assert view["kind"] == "global"
 
 
 def test_many_threads_share_one_detector(detector: Detector, png: bytes) -> None:

@@ -19,14 +19,18 @@ FLOOR = 0.02
 
 
 def fit(
-    scores: Sequence[Score], ai_error: float = AI_ERROR, real_error: float = REAL_ERROR
+    scores: Sequence[Score],
+    ai_error: float = AI_ERROR,
+    real_error: float = REAL_ERROR,
+    crops: bool = True,
 ) -> dict[str, Any]:
     """A `Calibration` as a dictionary, fitted on all tiers of the scores together.
 
     Both classes weigh the same, and within a class every generator or category does, so that
     neither a large collection nor the mixture of this set decides. `ai_error`: the share of real
     images that may reach the threshold for "ai" in any tier; `real_error`: of AI images for "real".
-    Where no threshold keeps such a rate, the result states the one that is reached.
+    Where no threshold keeps such a rate, the result states the one that is reached. Without `crops`
+    native views get weight 0 and need not be in the scores.
     """
     labels = np.array([score.item.label for score in scores])
     if len(set(labels.tolist())) < 2:
@@ -34,19 +38,22 @@ def fit(
     weights = _weights(scores)
     margins = [np.asarray(score.margins, dtype=np.float32) for score in scores]
     globals_ = np.array([m[0] for m in margins])
-    seen = np.array([len(m) > 1 for m in margins])
-    if seen.sum() < 100:
-        raise ConfigurationError("calibration needs at least 100 images larger than the model's views")
-    native = np.array([m[1:].mean() if len(m) > 1 else 0.0 for m in margins])
-    if len(set(labels[seen].tolist())) < 2:
-        raise ConfigurationError("calibration needs such larger images of both classes")
     textures = np.array([score.texture for score in scores])
     whole, slope, constant = _platt(np.column_stack((globals_, textures)), labels, weights)
     alone, both, texture = (whole, constant), (whole, 0.0, constant), (slope, slope)
-    inputs = np.column_stack((globals_, native, textures))[seen]
-    fitted = _platt(inputs, labels[seen], weights[seen])
-    if fitted[1]:  # else crops need not be looked at, and images with and without them are alike
-        both, texture = (fitted[0], fitted[1], fitted[3]), (fitted[2], slope)
+    if crops:
+        seen = np.array([len(m) > 1 for m in margins])
+        if seen.sum() < 100:
+            raise ConfigurationError(
+                "calibration needs at least 100 images larger than the model's views"
+            )
+        if len(set(labels[seen].tolist())) < 2:
+            raise ConfigurationError("calibration needs such larger images of both classes")
+        native = np.array([m[1:].mean() if len(m) > 1 else 0.0 for m in margins])
+        inputs = np.column_stack((globals_, native, textures))[seen]
+        fitted = _platt(inputs, labels[seen], weights[seen])
+        if fitted[1]:  # else crops need not be looked at, and images with and without them are alike
+            both, texture = (fitted[0], fitted[1], fitted[3]), (fitted[2], slope)
     draft = Calibration(both, alone, FLOOR, 1 - FLOOR, FLOOR, ai_error, real_error, texture)
     probabilities = np.array(
         [draft.probability(m, t) for m, t in zip(margins, textures.tolist(), strict=True)]

@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--tiers", default="clean,web,hard")
     sub.add_argument("--backend", default="auto")
+    sub.add_argument(
+        "--no-crops", action="store_true", help="give native crops no weight, and do not look at them"
+    )
 
     sub = command("evaluate", _evaluate, "measure a model on a folder of images")
     sub.add_argument("--data", type=Path, required=True, help="any layout that TRAINING.md names")
@@ -223,10 +226,10 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     from .scoring import score_package
 
     package = load_package(arguments.model)
-    scores = score_package(
-        package, read_dataset(arguments.data), arguments.tiers.split(","), arguments.backend
-    )
-    calibration = fit(scores)
+    items, crops = read_dataset(arguments.data), not arguments.no_crops
+    tiers = arguments.tiers.split(",")
+    scores = score_package(package, items, tiers, arguments.backend, crops=crops)
+    calibration = fit(scores, crops=crops)
     rewrite(arguments.model, calibration=calibration)
     print("\n".join(f"{key}: {value}" for key, value in calibration.items()))
 
