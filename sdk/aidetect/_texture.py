@@ -39,7 +39,6 @@ CORNER = 0.6
 _CUT = 2
 _VALUES = 2 * _CUT + 1
 _TRIPLES = _VALUES**3
-_LARGEST = 1 << 12  # a third difference of a colour difference stays below 8·255·2
 
 
 def _alike() -> NDArray[np.intp]:
@@ -63,14 +62,12 @@ LENGTH = PARTS * _CLASSES
 """Number of features."""
 
 
-def _steps(step: int) -> NDArray[np.uint8]:
-    """Residual (a negative one from the end) → its value in steps, cut, from 0."""
-    residuals = np.arange(2 * _LARGEST)
-    residuals[_LARGEST:] -= 2 * _LARGEST
-    return (np.clip(np.rint(residuals / step), -_CUT, _CUT) + _CUT).astype(np.uint8)
+def _limits(step: int) -> list[int]:
+    """The smallest residuals that are 1, 2, … steps, rounded."""
+    return [next(r for r in range(step * n + 1) if np.rint(r / step) >= n) for n in range(1, _CUT + 1)]
 
 
-_QUANTISED = {step: _steps(step) for _, step in RESIDUALS}
+_LIMITS = {step: _limits(step) for _, step in RESIDUALS}
 
 
 def features(view: NDArray[np.uint8]) -> Array:
@@ -120,7 +117,11 @@ def _parts(view: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray
 
 def _codes(plane: NDArray[np.int16], order: int, step: int) -> NDArray[np.uint8]:
     """Which of the 125 triples begins at each place of each row."""
-    value = _QUANTISED[step][np.diff(plane, order, axis=1)]
+    residual = np.diff(plane, order, axis=1)
+    value = np.full(residual.shape, _CUT, np.uint8)
+    for limit in _LIMITS[step]:
+        value += residual >= limit
+        value -= residual <= -limit
     codes: NDArray[np.uint8] = (value[:, :-2] * _VALUES + value[:, 1:-1]) * _VALUES + value[:, 2:]
     return codes
 

@@ -77,9 +77,12 @@ class Manifest:
         if self.contract < 1 or not MIN_VIEW <= self.view_size <= 1024:
             raise ModelIntegrityError("manifest: contract is at least 1, view_size 32 to 1024")
 
+    def to_dict(self) -> dict[str, Any]:
+        """As in the file: without a texture where there is none."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     def to_json(self) -> bytes:
-        values = {name: value for name, value in asdict(self).items() if value is not None}
-        return (json.dumps(values, indent=2, ensure_ascii=False) + "\n").encode()
+        return (json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n").encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> "Manifest":

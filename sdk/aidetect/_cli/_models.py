@@ -1,7 +1,6 @@
 """`aidetect models`: which models there are, and signatures for those that travel on their own."""
 
 from argparse import Namespace
-from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def show_list(options: Namespace) -> int:
 
     for index, manifest in enumerate(list_models()):
         if options.json:
-            print(dumps(asdict(manifest), ensure_ascii=True))
+            print(dumps(manifest.to_dict(), ensure_ascii=True))
             continue
         default = "  (the default)" if index == 0 and manifest.name == MODEL else ""
         about = f"  {printable(' '.join(manifest.about.split()))}" if manifest.about else ""
