@@ -149,7 +149,9 @@ STRING = re.compile(
     r"""//[^\n]*|/\*.*?\*/|"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|`((?:[^`\\]|\\.)*)`""", re.DOTALL
 )
 SENTENCE = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z]{2,}|^[A-Z][a-z]{2,}$")
-NO_TEXT = re.compile(r"use strict|Escape|Bearer.*|Authorization|name word|report name|body pictured|.*\dpx.*")
+NO_TEXT = re.compile(
+    r"use strict|Escape|Bearer.*|Authorization|name word|report name|body pictured|.*\dpx.*"
+)
 """Names of keys and headers, ids, classes and values of CSS."""
 
 
