@@ -11,7 +11,8 @@ from .undebugged import Undebugged
 from .window import ANSWERS, keep, wait, wait_for
 
 _DISPATCH = """(async () => {{
-    const [tab] = await chrome.tabs.query({{ active: true, lastFocusedWindow: true }});
+    // Its address is told where the click has granted the tab.
+    const tab = (await chrome.tabs.query({{}})).find((one) => one.url === {page!r});
     const info = {{ menuItemId: "image", mediaType: "image", srcUrl: {src!r}, pageUrl: {page!r} }};
     chrome.contextMenus.onClicked.dispatch({{ ...info, frameId: 0, editable: false }}, tab);
 }})()"""
@@ -36,7 +37,7 @@ def test_chromium(chromium_program: tuple[Any, str], tmp_path: Path, site: Site,
         def tab() -> list[str]:
             return [one["targetId"] for one in browser.targets("tab") if one["url"] == page]
 
-        wait(tab)
+        wait(lambda: browser.evaluate(shown, "document.images[0]?.complete") and tab())
         extension = browser.evaluate(first, "chrome.runtime.id")
         browser.send("Extensions.triggerAction", id=extension, targetId=tab()[0])
         browser.send("Target.activateTarget", targetId=shown)
