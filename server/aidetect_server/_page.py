@@ -1,7 +1,7 @@
 """The web page at `/`: static files under a policy that lets nothing in from elsewhere.
 
-The card and the messages are the extension's own (`extension/`): the wheel carries them inside of this
-package's `static`, a checkout has them in their place.
+The card, the messages and the client of the API are the extension's own (`extension/`): the wheel
+carries them inside of this package's `static`, a checkout has them in their place.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ from flask import Blueprint, Response, abort, request
 
 _STATIC = Path(__file__).with_name("static")
 _CHECKOUT = Path(__file__).resolve().parents[2] / "extension"
-_CARD = ("inject/card-text.js", "inject/card-style.js", "inject/card.js")
+_SHARED = ("inject/card-text.js", "inject/card-style.js", "inject/card.js", "lib/api.js")
 _MESSAGES = ("_locales/en/messages.json", "_locales/id/messages.json")
 _TYPES = {
     ".js": "text/javascript",
@@ -39,7 +39,7 @@ def page_files() -> dict[str, Path]:
     """Name below `/static/page/` → file: the whole of what is served. FileNotFoundError where the
     installation lacks one."""
     files = {path.name: path for path in _STATIC.glob("*.*") if path.suffix in _TYPES}
-    for name in (*_CARD, *_MESSAGES):
+    for name in (*_SHARED, *_MESSAGES):
         found = [folder / name for folder in (_STATIC, _CHECKOUT) if (folder / name).is_file()]
         if not found:
             raise FileNotFoundError(f"{_STATIC / name} is missing: install aidetect again")

@@ -1,6 +1,6 @@
 // The page: takes images and addresses, shows a card for each, keeps a history.
 
-import { Api, pair } from "./api.js";
+import { Api } from "./lib/api.js";
 import { Check } from "./check.js";
 import { given, typed } from "./inputs.js";
 import { MOST, forget, history, read, remember, write } from "./storage.js";
@@ -13,12 +13,17 @@ const CODE = /^\d{3}[ -]?\d{3}$/;
 const $ = (id) => document.getElementById(id);
 
 let t;
-let api = new Api(null);
+let api = serving("");
 let limits = null;
 /** Shown results, the newest first: {check | view, card, item}. */
 let results = [];
 
 // The key
+
+/** This server's API, with the key. */
+function serving(key) {
+  return new Api({ server: "", key });
+}
 
 /** Takes a key or a code out of the address, so that neither stays in sight. */
 async function arrive() {
@@ -35,9 +40,10 @@ async function arrive() {
 async function connect(secret) {
   $("connect-told").textContent = "";
   try {
-    const key = CODE.test(secret) ? await pair(secret.replace(/\D/g, "")) : secret;
+    const code = CODE.test(secret) && { code: secret.replace(/\D/g, "") };
+    const key = code ? (await serving("").post("/v1/pairings", code)).key : secret;
     if (!KEY.test(key)) throw { code: "form" };
-    api = new Api(key);
+    api = serving(key);
     write("key", key);
     $("connect").hidden = true;
     $("ask").hidden = false;
@@ -55,7 +61,7 @@ async function connect(secret) {
 }
 
 function offerToConnect(told = "") {
-  api = new Api(null);
+  api = serving("");
   $("ask").hidden = true;
   $("disconnect").hidden = true;
   $("connect").hidden = false;
