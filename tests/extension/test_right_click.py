@@ -3,7 +3,7 @@
 import pytest
 
 from .site import Site
-from .window import ANSWERS, Window, check, keep, wait, wait_for
+from .window import ANSWERS, Window, check, jobs, keep, wait, wait_for
 
 STRICT = "default-src 'none'; img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -136,7 +136,7 @@ def test_the_card_lies_above_a_modal_dialog_and_outlives_it(window: Window, site
     wait_for(window, *ANSWERS)
     window.js("() => { d.showModal(); }")
     window.press("Check again")
-    wait_for(window, *ANSWERS)
+    wait(lambda: [(job["fresh"], job["view"]["state"]) for job in jobs(window)] == [(True, "done")])
     window.js("() => { d.remove(); }")
     wait_for(window, "Remove this result")
     window.key("Escape")
