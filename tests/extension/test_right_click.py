@@ -3,7 +3,7 @@
 import pytest
 
 from .site import Site
-from .window import ANSWERS, Window, check, jobs, keep, wait, wait_for
+from .window import ANSWERS, Window, check, details, jobs, keep, wait, wait_for
 
 STRICT = "default-src 'none'; img-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 
@@ -28,11 +28,6 @@ def test_an_image_of_the_page_s_own_site_behind_a_cookie(window: Window, site: S
     words = check(window, page, f"{site.address}/private/2.jpg")
     assert {"2.jpg", "Pixels", "The file itself was checked."} <= {*words, *details(window)}
     assert any("chance of AI" in word for word in words)
-
-
-def details(window: Window) -> list[str]:
-    window.press("Details")
-    return wait_for(window, "How it was read")
 
 
 def test_an_image_of_another_site_is_fetched_by_the_server(

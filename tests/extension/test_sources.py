@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from .site import Site, picture
-from .window import ANSWERS, Window, check, wait_for
+from .window import ANSWERS, Window, check, details, wait_for
 
 LARGER = "A larger version than the page shows was checked."
 BLANK = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
@@ -17,11 +17,6 @@ LARGEST = {
     '<img src="/image/7.jpg" srcset="/image/7.jpg 320w"></picture>',
     "link": '<a href="/image/19.jpg"><img src="/image/7.jpg"></a>',
 }
-
-
-def details(window: Window) -> list[str]:
-    window.press("Details")
-    return wait_for(window, "How it was read")
 
 
 @pytest.mark.parametrize("kind", LARGEST)

@@ -68,6 +68,12 @@ def check(window: Window, address: str, src: str) -> list[str]:
     return wait_for(window, *ANSWERS)
 
 
+def details(window: Window) -> list[str]:
+    """The words once the card's details are open."""
+    window.press("Details")
+    return wait_for(window, "How it was read")
+
+
 def jobs(window: Window) -> list[dict[str, Any]]:
     """What the extension keeps of its checks."""
     found: dict[str, Any] = window.extension("() => chrome.storage.session.get(null)")
