@@ -91,7 +91,8 @@ def tab_to(page: Any, name: str, key: str = "Tab") -> None:
 def test_all_of_it_by_the_keyboard_alone(page: Any, stack: Stack, pictures: Pictures) -> None:
     page.get_by_role("button", name="Choose images").wait_for()
     choosers: list[Any] = []
-    page.on("filechooser", choosers.append)  # early: the browser has to know before the key is pressed
+    # Early: the browser has to know before the key is pressed.
+    page.on("filechooser", lambda one: choosers.append(one))
     press(page, "Tab")
     assert focused(page) == "Skip to the results"
     tab_to(page, "Choose images")

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..sdk.origin import closed_port
 from .chromium import EXTENSION
 from .window import wait
 
@@ -72,7 +73,9 @@ class Firefox:
 
         with warnings.catch_warnings():  # it leaves the socket open with which it waited for the browser
             warnings.simplefilter("ignore", ResourceWarning)
-            self.marionette = Marionette(bin=program, headless=True, gecko_log=str(log))
+            self.marionette = Marionette(
+                bin=program, headless=True, port=closed_port(), gecko_log=str(log)
+            )
             self.marionette.start_session()
             gc.collect()
         self.marionette.timeout.script = 60
