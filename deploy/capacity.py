@@ -41,7 +41,7 @@ def rows(options: argparse.Namespace) -> list[tuple[str, ...]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
-    add("--core-seconds", type=float, default=0.03, help="of processor for one new image, all told")
+    add("--core-seconds", type=float, default=0.11, help="of processor for one new image, all told")
     add("--cores", type=int, default=8, help="of one worker's host")
     add("--images-per-second", type=float, help="of one worker, where that is known: of one with a GPU")
     add("--headroom", type=float, default=0.7, help="share of that to plan with")
