@@ -10,6 +10,15 @@ const asked = new URLSearchParams(location.search);
 /** Job → its card. @type {Map<string, any>} */
 const cards = new Map();
 
+// Before anything is loaded: a check may end meanwhile, and its last change comes once.
+chrome.storage.session.onChanged.addListener((changes) => {
+  for (const [key, { newValue }] of Object.entries(changes)) {
+    const id = key.replace(/^job:/, "");
+    if (newValue) cards.get(id)?.show(shown(/** @type {any} */ (newValue).view));
+    else drop(id);
+  }
+});
+
 $("history").addEventListener("click", () => open("history.html"));
 for (const id of asked.getAll("job")) {
   const job = await load(id);
@@ -18,14 +27,6 @@ for (const id of asked.getAll("job")) {
 const entry = (await entries()).find((one) => one.at === asked.get("entry"));
 if (entry) add(null, { ...entry, state: "done", got: { kind: "history" } });
 $("gone").hidden = cards.size > 0;
-
-chrome.storage.session.onChanged.addListener((changes) => {
-  for (const [key, { newValue }] of Object.entries(changes)) {
-    const id = key.replace(/^job:/, "");
-    if (newValue) cards.get(id)?.show(shown(/** @type {any} */ (newValue).view));
-    else drop(id);
-  }
-});
 
 /** @param {string | null} id of a job @param {any} view */
 function add(id, view) {
