@@ -1,7 +1,7 @@
-"""Whole folders: how much of the network's speed is left, what a kill costs, how large a report is and
+"""Whole folders: how much of the model's speed is left, what a kill costs, how large a report is and
 how soon it can be used.
 
-A scan is set against the backend fed with ready batches, in alternating turns in one process;
+A scan is set against network and texture fed with decoded pixels, in alternating turns in one process;
 `--full` scans 10,000 files instead of 300.
 """
 

@@ -31,7 +31,7 @@ SHRINK = {"web": 0.85, "hard": 0.7}
 """What a tier's scaling does to the middle of an image on average, for tiles."""
 
 STRENGTH = 0.005
-"""Inverse strength of the regularisation; chosen on the recipe's validation origins."""
+"""Inverse strength of the regularisation; how it was chosen is told in `training/RESULTS.md`."""
 
 
 def fit_texture(items: Sequence[Item], balance: float, workers: int = 2) -> dict[str, Any]:
