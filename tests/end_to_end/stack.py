@@ -51,10 +51,6 @@ class Stack:
 
     def start(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        # Runs in the background (`make test` has one) ignore SIGINT, and so does what they start.
-        # Asked for here: later, workers that ran inside the tests may have handled it.
-        ignored = signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-        self.ending = signal.SIGTERM if ignored else signal.SIGINT
         command = [sys.executable, "-m", "aidetect", "up", "--port", str(self.port), *self.options]
         with open(self.said, "wb") as said:
             self.process = subprocess.Popen(
@@ -77,7 +73,7 @@ class Stack:
         """Ctrl-C; returns the exit status."""
         assert self.process is not None
         if self.process.poll() is None:
-            self.process.send_signal(self.ending)
+            self.process.send_signal(signal.SIGINT)
         return self.wait_ended()
 
     def __enter__(self) -> "Stack":
