@@ -5,6 +5,7 @@ tab, which grants `activeTab` as a real click does; then the menu's event is dis
 worker, which alone grants nothing.
 """
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,17 @@ from ..end_to_end.conftest import FLAGS
 from .window import wait
 
 EXTENSION = Path(__file__).resolve().parents[2] / "extension"
+
+GRANTED = """async (url) => {
+    for (const end = Date.now() + 3000; Date.now() < end; await new Promise((go) => setTimeout(go, 20))) {
+        const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
+        const script = { target: { tabId: tab?.id ?? -1 }, func: () => location.href };
+        const [run] = tab ? await chrome.scripting.executeScript(script).catch(() => []) : [];
+        if (run?.result === url) return true;
+    }
+    return false;
+}"""
+"""Whether the tab in front shows this address and lets the extension run a script."""
 
 
 class Chromium:
@@ -42,13 +54,24 @@ class Chromium:
         self.worker.evaluate("values => chrome.storage.local.set(values)", settings)
 
     def grant(self, page: Any) -> None:
-        """What a click on the toolbar's button grants on this page."""
+        """What a click on the toolbar's button grants on this page. The browser hears of a tab's opening,
+        closing and coming to the front at its own pace: pressed until the page's tab is in front and open
+        to the extension."""
         page.bring_to_front()
-        targets = self.session.send(
-            "Target.getTargets", {"filter": [{"type": "tab", "exclude": False}]}
-        )["targetInfos"]
-        target = [one["targetId"] for one in targets if one["url"] == page.url][-1]
-        self.session.send("Extensions.triggerAction", {"id": self.id, "targetId": target})
+        presses = itertools.count()
+
+        def granted() -> bool:
+            targets = self.session.send(
+                "Target.getTargets", {"filter": [{"type": "tab", "exclude": False}]}
+            )["targetInfos"]
+            found = [one["targetId"] for one in targets if one["url"] == page.url]
+            if not found:
+                return False
+            target = found[-1 - next(presses) % len(found)]
+            self.session.send("Extensions.triggerAction", {"id": self.id, "targetId": target})
+            return bool(self.worker.evaluate(GRANTED, page.url))
+
+        wait(granted, lambda: f"{page.url} was not granted: {self.tabs()}")
 
     def click_image(self, page: Any, src: str, item: str = "image", framed: bool = False) -> None:
         """Right click on the image with this address, in the page or in its only frame, then on the item
@@ -67,6 +90,11 @@ class Chromium:
             }""",
             {**info, "editable": False, "pageUrl": page.url},
         )
+
+    def tabs(self) -> Any:
+        """The tabs as the extension sees them, with the addresses of those that it may read."""
+        query = "async () => (await chrome.tabs.query({})).map(({ id, active, url }) => ({ id, active, url }))"
+        return self.worker.evaluate(query)
 
     def nodes(self, page: Any) -> list[dict[str, Any]]:
         """The page's accessibility tree, with what is in closed shadow roots."""
@@ -105,7 +133,7 @@ class Chromium:
             words[:] = self.words(page)
             return any(word.startswith(texts) for word in words)
 
-        wait(there, lambda: str(words))
+        wait(there, lambda: f"{words} in {[page.url for page in self.context.pages]}")
         return words
 
 
