@@ -1,0 +1,160 @@
+"""What each command of `aidetect-train` does with its arguments; `cli.py` tells what they mean.
+
+Imports stand in the functions, so that `--help` needs none of them.
+"""
+
+import argparse
+
+from aidetect import ConfigurationError
+
+
+def inspect(arguments: argparse.Namespace) -> None:
+    from .inspect import inspect
+    from .layouts import read_dataset
+
+    found = inspect(read_dataset(arguments.data), arguments.out, arguments.workers)
+    for name, figures in found["classes"].items():
+        formats = ", ".join(f"{count:,} {form}" for form, count in figures["formats"].items())
+        print(
+            f"{name}: {figures['images']:,} images of {len(figures['origins']):,} origins, {formats};"
+            f" median {figures['width']['median']:.0f}×{figures['height']['median']:.0f} pixels"
+        )
+    twins = found["near_duplicates"]
+    print(
+        f"{twins['pairs']:,} near-duplicate pairs, {twins['across_origins']:,} across origins,"
+        f" {twins['across_classes']:,} across classes; {len(found['unreadable']):,} unreadable."
+        f" Pictures in {arguments.out}"
+    )
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    from .prepare import TileOptions, make_images, make_tiles
+    from .recipe import load_recipe
+
+    if name := arguments.held_out or arguments.whole:
+        origins = load_recipe(name).data.validation_origins
+        if not origins:
+            raise ConfigurationError(f"recipe {name} names no validation_origins")
+        others, cap = (True, 300) if arguments.whole else (False, 60)
+        counts = make_images(arguments.originals, arguments.out, origins, others, cap, arguments.workers)
+    else:
+        counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)
+    if not counts["files"]:
+        raise ConfigurationError(f"no file was written to {arguments.out}: nothing there fits")
+    print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+def train(arguments: argparse.Namespace) -> None:
+    from .recipe import load_recipe
+    from .train import train
+
+    recipe = load_recipe(arguments.recipe)
+    best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers)
+    if best:
+        name = recipe.train.monitor
+        print(f"best after {best['samples']:,.0f} samples: validation {name} {best[name]:.4f}")
+
+
+def export(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from .export import UNCALIBRATED, export_model
+    from .recipe import load_recipe
+
+    recipe = load_recipe(arguments.recipe)
+    if recipe.model.view == "squash":
+        raise ConfigurationError(
+            f"recipe {recipe.name} squashes whole images, which the SDK never does: exported, it would "
+            f"give other answers. Measure it with: aidetect-train evaluate --checkpoint "
+            f"{arguments.checkpoint} --recipe {arguments.recipe} --data …"
+        )
+    checkpoint = torch.load(arguments.checkpoint, map_location="cpu", weights_only=True)
+    path = export_model(
+        checkpoint["weights"],
+        recipe.model.architecture(),
+        recipe.model.view_size,
+        name=arguments.name,
+        version=arguments.version,
+        calibration=UNCALIBRATED,
+        trained_on=arguments.trained_on,
+        about=recipe.about,
+        out=arguments.out,
+    )
+    print(f"wrote {path}; next: aidetect-train calibrate {path} --data …")
+
+
+def texture(arguments: argparse.Namespace) -> None:
+    from .data import split
+    from .export import rewrite
+    from .layouts import read_dataset
+    from .recipe import load_recipe
+    from .texture_fit import fit_texture
+
+    recipe = load_recipe(arguments.recipe)
+    items = [item for folder in arguments.data for item in read_dataset(folder)]
+    training, _ = split(items, recipe.data)
+    texture = fit_texture(training, recipe.data.balance, arguments.workers)
+    changes = {"version": arguments.version} if arguments.version else {}
+    path = rewrite(arguments.model, texture=texture, **changes)
+    print(f"{len(training):,} images; next: aidetect-train calibrate {path} --data …")
+
+
+def calibrate(arguments: argparse.Namespace) -> None:
+    from aidetect._weights import load_package
+
+    from .calibrate import fit
+    from .export import rewrite
+    from .layouts import read_dataset
+    from .scoring import score_package
+
+    package = load_package(arguments.model)
+    items, crops = read_dataset(arguments.data), not arguments.no_crops
+    tiers = arguments.tiers.split(",")
+    scores = score_package(package, items, tiers, arguments.backend, crops=crops)
+    calibration = fit(scores, crops=crops)
+    rewrite(arguments.model, calibration=calibration)
+    print("\n".join(f"{key}: {value}" for key, value in calibration.items()))
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    from . import adversarial, robustness
+    from .data import split
+    from .evaluate import evaluate, head_table, write
+    from .layouts import read_dataset
+    from .measured import of_checkpoint, of_package
+    from .recipe import load_recipe
+    from .variants import SHEET
+
+    if (arguments.checkpoint or arguments.validation) and not arguments.recipe:
+        raise ConfigurationError("--checkpoint and --validation need --recipe as well")
+    if unknown := set(arguments.sheets) - {"robustness", "adversarial"}:
+        raise ConfigurationError(
+            f"no sheet {', '.join(sorted(unknown))}: robustness and adversarial are"
+        )
+    items = read_dataset(arguments.data)
+    if arguments.validation:
+        _, items = split(items, load_recipe(arguments.recipe).data)
+    if arguments.checkpoint:
+        recipe = load_recipe(arguments.recipe)
+        measured = of_checkpoint(arguments.checkpoint, recipe, arguments.views)
+    else:
+        measured = of_package(arguments.model, arguments.backend, arguments.views)
+    scores = measured.score(items, arguments.tiers.split(","))
+    result = evaluate(scores, measured.calibration) | {"model": measured.about}
+    write(result, arguments.out)
+    print(head_table(result))
+    if "robustness" in arguments.sheets:
+        scores = measured.score(items, [robustness.UNCHANGED, *SHEET])
+        sheet = robustness.robustness(scores, measured.calibration)
+        robustness.write(sheet, arguments.out)
+        print(f"\n{robustness.table(sheet)}")
+    if "adversarial" in arguments.sheets:
+        attacked = adversarial.attacked(measured.network(), items, measured.size, measured.view)
+        adversarial.write(attacked, arguments.out)
+        print(f"\n{adversarial.table(attacked)}")
+
+
+def ship(arguments: argparse.Namespace) -> None:
+    from .export import ship
+
+    print(f"shipped {ship(arguments.model)}")
