@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import auc
 
 from aidetect import ConfigurationError
 from aidetect._calibration import Calibration
@@ -55,6 +56,8 @@ def test_the_figures_are_those_of_the_scores(tmp_path: Path) -> None:
         for key in ("balanced_accuracy", "auc"):
             low, high = figures[f"{key}_interval"]
             assert low <= figures[key] <= high
+        assert auc(*np.transpose(figures["roc"])) == pytest.approx(figures["auc"], abs=5e-3)
+        assert sum(count for count, _, _ in figures["reliability"]) == len(chosen)
         assert figures["real_flagged"] <= 1 - figures["accuracy_real"]
         groups, origins = figures["by_group"], figures["by_origin"]
         assert sum(g["images"] for g in groups.values()) == len(chosen) == figures["images"]
@@ -90,6 +93,14 @@ def test_labels_and_flips_by_hand(tmp_path: Path) -> None:
     assert web_figures["real_flagged"] == pytest.approx(4 / 40)
     assert web_figures["art_flagged"] == pytest.approx(2 / 20)
     assert result["flips"] == pytest.approx(4 / 80)
+    assert web_figures["confusion"]["shipped"] == {
+        "real": {"real": 36, "uncertain": 0, "ai": 4},
+        "ai": {"real": 0, "uncertain": 8, "ai": 32},
+    }
+    assert web_figures["confusion"]["forced"] == {
+        "real": {"real": 36, "uncertain": 0, "ai": 4},
+        "ai": {"real": 0, "uncertain": 0, "ai": 40},
+    }
     assert clean["ai_called_real_at_0.9"] == 0
 
 

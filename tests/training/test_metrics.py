@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+from sklearn.metrics import auc, roc_auc_score
 
 from aidetect_training.metrics import (
     balanced_accuracy,
     expected_calibration_error,
     interval,
     macro,
+    reliability,
+    roc_points,
     summary,
 )
 
@@ -50,6 +53,25 @@ def test_calibration_error_by_hand() -> None:
     labels = np.concatenate((labels, np.repeat([0, 1], [45, 15])))
     says = np.concatenate((says, np.full(60, 0.25)))
     assert expected_calibration_error(labels, says) == pytest.approx(0.4 * (0.35 - bias))
+
+
+def test_bins_of_the_reliability_diagram_by_hand() -> None:
+    says = np.array([0.01, 0.09, 0.55, 0.55, 0.55, 1.0])
+    found = reliability(np.array([0, 1, 1, 1, 0, 1]), says)
+    assert [n for n, _, _ in found] == [2, 3, 1]
+    np.testing.assert_allclose([pair[1:] for pair in found], [(0.05, 0.5), (0.55, 2 / 3), (1, 1)])
+
+
+def test_the_roc_curve_is_thinned_and_keeps_its_area() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.tile([0, 1], 5000)
+    says = rng.normal(labels, 1)
+    points = roc_points(labels, says, most=100)
+    assert len(points) == 100 and points[0] == (0, 0) and points[-1] == (1, 1)
+    false_rate, true_rate = np.transpose(points)
+    assert (np.diff(false_rate) >= 0).all() and (np.diff(true_rate) >= 0).all()
+    assert auc(false_rate, true_rate) == pytest.approx(roc_auc_score(labels, says), abs=2e-3)
+    assert roc_points(np.array([0, 1]), np.array([0.2, 0.9])) == [(0, 0), (0, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("images", [200, 2000])

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from aidetect._model import SEResNet50
 from aidetect_training import adversarial, robustness
 from aidetect_training.cli import main
+from aidetect_training.evaluate import spread
 from aidetect_training.recipe import Phase
 from aidetect_training.train import train
 from aidetect_training.variants import SHEET, VARIANTS
@@ -131,8 +133,35 @@ def test_both_sheets_are_made_by_one_command(
     assert next(iter(attacked)) == "none" and len(attacked) == 7
     assert attacked["pgd 4/255"]["auc"] < attacked["none"]["auc"] > 0.9
     assert attacked["pgd 4/255"]["auc"] <= attacked["pgd 1/255"]["auc"]
+    assert attacked["none"]["lost"] == attacked["none"]["moved"] == 0
+    assert attacked["pgd 4/255"]["lost"] > attacked["pgd 1/255"]["lost"] > 0
+    for (
+        figures
+    ) in attacked.values():  # an image no larger than a view has that one alone: it is the verdict
+        assert figures["images"] == 32
+        assert figures["verdict_balanced_accuracy"] == pytest.approx(figures["balanced_accuracy"])
     for sheet in ("robustness", "adversarial"):
         assert (tmp_path / f"{sheet}.md").read_text().startswith("| ")
+
+
+def test_what_is_left_of_an_attack_where_the_texture_decides() -> None:
+    (score,) = scores(Model(), images=1, tiers=("clean",))
+    score = replace(score, margins=(1.0,), texture=2.0)
+    beside = replace(CALIBRATION, alone=(0.1, 0.0), texture=(1.0, 1.0))
+    verdict = adversarial.verdict_of([score], beside)
+    assert verdict and verdict(score.item, -9.0) == pytest.approx(1 / (1 + np.exp(-1.1)))
+    native = replace(score, margins=(1.0, 3.0, 5.0), texture=0.0)
+    verdict = adversarial.verdict_of([native], CALIBRATION)
+    assert verdict and verdict(score.item, -3.0) == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert adversarial.verdict_of([replace(score, tier="web")], CALIBRATION) is None
+
+
+def test_a_part_of_the_images_is_of_all_origins_and_the_same_each_time() -> None:
+    items = [score.item for score in scores(Model(), images=160, tiers=("clean",))]
+    part = spread(items, 32)
+    assert part == spread(items[::-1], 32) and len(set(part)) == 32
+    assert set(Counter(item.origin for item in part).values()) == {2}
+    assert len(spread(items, 200)) == 160
 
 
 def test_an_unknown_sheet_is_named(

@@ -113,6 +113,29 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="robustness (single changes to the images), adversarial (FGSM and PGD), or both",
     )
+    sub.add_argument(
+        "--sheet-images", type=int, metavar="N", help="make the sheets of N images of all origins only"
+    )
+
+    sub = command("clips", "build small videos from images: what only time reveals, or what frames do")
+    sub.add_argument("images", type=Path, help="folder with manifest.csv, as prepare takes it")
+    sub.add_argument("out", type=Path)
+    sub.add_argument(
+        "--task",
+        choices=("time", "content"),
+        default="time",
+        help="time: photographs with a steady (0) or flickering (1) AI region; content: the camera over "
+        "photographs (0) or AI images (1)",
+    )
+    sub.add_argument("--pairs", type=int, default=200, help="matched pairs: two clips each")
+    sub.add_argument("--size", type=int, default=112, help="side of a frame in pixels, even")
+    sub.add_argument("--frames", type=int, default=24)
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument(
+        "--held-out",
+        metavar="RECIPE",
+        help="mix no image of the recipe's validation origins with others",
+    )
 
     sub = command("ship", "make an exported and calibrated model the one that the package carries")
     sub.add_argument("model", type=Path)

@@ -119,7 +119,7 @@ def calibrate(arguments: argparse.Namespace) -> None:
 def evaluate(arguments: argparse.Namespace) -> None:
     from . import adversarial, robustness
     from .data import split
-    from .evaluate import evaluate, head_table, write
+    from .evaluate import evaluate, head_table, spread, write
     from .layouts import read_dataset
     from .measured import of_checkpoint, of_package
     from .recipe import load_recipe
@@ -143,15 +143,29 @@ def evaluate(arguments: argparse.Namespace) -> None:
     result = evaluate(scores, measured.calibration) | {"model": measured.about}
     write(result, arguments.out)
     print(head_table(result))
+    some = spread(items, arguments.sheet_images or len(items))
     if "robustness" in arguments.sheets:
-        scores = measured.score(items, [robustness.UNCHANGED, *SHEET])
-        sheet = robustness.robustness(scores, measured.calibration)
+        changed = measured.score(some, [robustness.UNCHANGED, *SHEET])
+        sheet = robustness.robustness(changed, measured.calibration)
         robustness.write(sheet, arguments.out)
         print(f"\n{robustness.table(sheet)}")
     if "adversarial" in arguments.sheets:
-        attacked = adversarial.attacked(measured.network(), items, measured.size, measured.view)
+        verdict = adversarial.verdict_of(scores, measured.calibration)
+        attacked = adversarial.attacked(measured.network(), items, measured.size, measured.view, verdict)
         adversarial.write(attacked, arguments.out)
         print(f"\n{adversarial.table(attacked)}")
+
+
+def clips(arguments: argparse.Namespace) -> None:
+    from .clips import ClipOptions, make_clips
+    from .recipe import load_recipe
+
+    held_out = load_recipe(arguments.held_out).data.validation_origins if arguments.held_out else ()
+    options = ClipOptions(
+        arguments.task, arguments.pairs, arguments.size, arguments.frames, seed=arguments.seed
+    )
+    counts = make_clips(arguments.images, arguments.out, options, held_out)
+    print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
 def ship(arguments: argparse.Namespace) -> None:

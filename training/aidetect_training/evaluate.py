@@ -1,6 +1,7 @@
 """Turns scores into the figures that are published: `metrics.json` and `tables.md`."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from aidetect import ConfigurationError
 from aidetect._calibration import Calibration, decide
 
 from .baseline import baseline
-from .metrics import balanced_accuracy, interval, macro, summary
+from .data import Item
+from .metrics import balanced_accuracy, interval, macro, reliability, roc_points, summary
 from .scoring import Score
 
 HEAD = (
@@ -33,7 +35,9 @@ HEAD = (
 
 
 def evaluate(scores: Sequence[Score], calibration: Calibration) -> dict[str, Any]:
-    """All figures: by tier, by generator and source within a tier, and flips between tiers."""
+    """All figures: by tier, by generator and source within a tier, and flips between tiers; and of each
+    tier what pictures are drawn from: confusion matrices (`forced` choice and the model's own labels,
+    `shipped`), points of the ROC curve, and the reliability diagram's bins."""
     if len({score.item.label for score in scores}) < 2:
         raise ConfigurationError("an evaluation needs readable images of both classes. Add the others.")
     probabilities = np.array(
@@ -49,6 +53,14 @@ def evaluate(scores: Sequence[Score], calibration: Calibration) -> dict[str, Any
         result["tiers"][tier]["baseline"] = baseline(scores, tier)
     result["flips"] = _flips(scores, labels)
     return result
+
+
+def spread(items: Sequence[Item], most: int) -> list[Item]:
+    """At most `most` of the items, evenly over classes, origins and groups, the same each time."""
+    ordered = sorted(items, key=lambda item: (item.label, item.origin, item.group, str(item.path)))
+    if len(ordered) <= most:
+        return ordered
+    return [ordered[i * len(ordered) // most] for i in range(most)]
 
 
 def called(score: Score, probability: float, calibration: Calibration) -> str:
@@ -79,7 +91,20 @@ def _tier(scores: list[Score], probabilities: np.ndarray, labels: list[str]) -> 
     figures["by_origin"] = _by(named, correct, probabilities)
     generators = macro([s.item.group for s in scores if s.item.label], correct[truth == 1])
     figures["macro_accuracy_ai"] = float(np.mean(list(generators.values())))
+    forced = np.where(probabilities >= 0.5, "ai", "real")
+    figures["confusion"] = {"forced": _confusion(kinds, forced), "shipped": _confusion(kinds, answers)}
+    figures["roc"] = roc_points(truth, probabilities)
+    figures["reliability"] = reliability(truth, probabilities)
     return figures
+
+
+def _confusion(kinds: Sequence[str], answers: np.ndarray) -> dict[str, dict[str, int]]:
+    """How many images of each class got which answer."""
+    given = Counter(zip(kinds, answers.tolist(), strict=True))
+    return {
+        kind: {answer: given[kind, answer] for answer in ("real", "uncertain", "ai")}
+        for kind in ("real", "ai")
+    }
 
 
 def _by(names: list[str], correct: np.ndarray, probabilities: np.ndarray) -> dict[str, dict[str, float]]:

@@ -27,6 +27,12 @@ class Measured:
     view: str
 
 
+_CARD = (
+    "name", "version", "created", "about", "trained_on", "architecture", "view_size", "calibration",
+    "weights_sha256",
+)  # fmt: skip
+
+
 def of_package(model: str | None, backend: str, views: str) -> Measured:
     """A model by name or path; None: the shipped one."""
     package = load_package(model)
@@ -34,7 +40,7 @@ def of_package(model: str | None, backend: str, views: str) -> Measured:
     calibration = Calibration.from_dict(manifest.calibration)
     crops = calibration.weighs_crops
     return Measured(
-        {"name": manifest.name, "version": manifest.version},
+        {key: value for key, value in manifest.to_dict().items() if key in _CARD},
         calibration,
         lambda items, tiers: score_package(package, items, tiers, backend, views, crops),
         lambda: load_network(package),
@@ -46,7 +52,7 @@ def of_package(model: str | None, backend: str, views: str) -> Measured:
 def of_checkpoint(path: Path, recipe: Recipe, views: str) -> Measured:
     """A `best.ckpt`, without calibration, shown what its recipe was."""
     return Measured(
-        {"name": recipe.name, "checkpoint": path.name},
+        {"name": recipe.name, "checkpoint": path.name, "about": recipe.about},
         AS_TRAINED,
         lambda items, tiers: score_checkpoint(path, recipe, items, tiers, views),
         lambda: load_checkpoint(path, recipe),

@@ -44,17 +44,32 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
     Even a perfectly calibrated model shows a gap in bins of few images: E|k/n − p| is about
     √(2p(1−p)/πn). That part is subtracted per bin (never below 0; Bröcker 2012 discusses the bias).
     """
-    index = np.minimum((probabilities * bins).astype(int), bins - 1)
     total = 0.0
-    for b in range(bins):
-        chosen = index == b
-        if not (n := int(chosen.sum())):
-            continue
-        mean = float(probabilities[chosen].mean())
-        gap = abs(float(labels[chosen].mean()) - mean)
+    for n, mean, share in reliability(labels, probabilities, bins):
         bias = float(np.sqrt(2 * mean * (1 - mean) / (np.pi * n)))
-        total += n * max(0.0, gap - bias)
+        total += n * max(0.0, abs(share - mean) - bias)
     return total / labels.size
+
+
+def reliability(labels: Array, probabilities: Array, bins: int = 10) -> list[tuple[int, float, float]]:
+    """(images, mean P(AI), share of AI images) of each of `bins` equal-width bins that holds any."""
+    index = np.minimum((probabilities * bins).astype(int), bins - 1)
+    return [
+        (int(chosen.sum()), float(probabilities[chosen].mean()), float(labels[chosen].mean()))
+        for b in range(bins)
+        if (chosen := index == b).any()
+    ]
+
+
+def roc_points(labels: Array, probabilities: Array, most: int = 100) -> list[tuple[float, float]]:
+    """(false-positive rate, true-positive rate) along the ROC curve from (0, 0) to (1, 1), thinned to
+    `most` points, rounded to four digits."""
+    false_rate, true_rate, _ = roc_curve(labels, probabilities)
+    kept = np.unique(np.linspace(0, len(false_rate) - 1, most).round().astype(int))
+    return [
+        (round(float(x), 4), round(float(y), 4))
+        for x, y in zip(false_rate[kept], true_rate[kept], strict=True)
+    ]
 
 
 def interval(
