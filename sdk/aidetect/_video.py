@@ -94,7 +94,7 @@ def check_video(
     TooManyPixelsError, TooLargeError, UnsupportedFormatError; the error of its frames where none of
     them could be checked.
     """
-    av = _av()
+    av = import_av()
     started = time.perf_counter()
     source = name_of(image)
     name = printable(source) if source else "The video"
@@ -102,12 +102,12 @@ def check_video(
         digest, size = _hashed(file, max_bytes, name)
         try:
             with av.open(file, format=container, metadata_errors="ignore") as opened:
-                video = _Video(av, opened, name, max_pixels)
+                video = Video(av, opened, name, max_pixels)
                 answers = list(check_many(video.frames()))
         except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
-            raise _broken(name, str(error)) from None
+            raise broken(name, str(error)) from None
     if not video.times:
-        raise _broken(name, "no frame of it can be read")
+        raise broken(name, "no frame of it can be read")
     verdicts = [answer for answer in answers if isinstance(answer, Verdict)]
     if not verdicts:
         failed = next(answer for answer in answers if isinstance(answer, InputError))
@@ -126,7 +126,7 @@ _NAMES = {"mov": "MP4", "matroska": "WEBM", "avi": "AVI"}
 
 
 @dataclass
-class _Video:
+class Video:
     """An open container. `times` has the seconds of the frames given out so far."""
 
     av: Any
@@ -171,9 +171,8 @@ class _Video:
             if frame is None or frame.pts in seen:
                 continue
             seen.add(frame.pts)
-            self._bounded(frame.width, frame.height)
             self.times.append(round(max(0.0, (frame.pts - self.start) * self.unit), 3))
-            yield self._pixels(frame)
+            yield self.pixels(frame)
 
     def _frame_at(self, wanted: int) -> Any:
         """The frame shown at this time of the stream; the last before it where the file ends."""
@@ -189,9 +188,11 @@ class _Video:
                 break
         return found
 
-    def _pixels(self, frame: Any) -> "NDArray[Any]":
+    def pixels(self, frame: Any) -> "NDArray[Any]":
+        """(height, width, 3), upright sRGB. Raises TooManyPixelsError."""
         import numpy as np
 
+        self._bounded(frame.width, frame.height)
         pixels = frame.to_ndarray(format="rgb24")
         return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
 
@@ -205,7 +206,7 @@ class _Video:
             if time.monotonic() > self.end:
                 break
         if first is None or last is None:
-            raise _broken(self.name, "it has no frames")
+            raise broken(self.name, "it has no frames")
         return first, last - first + 1
 
     def _bounded(self, width: int, height: int) -> None:
@@ -298,11 +299,11 @@ def _hashed(file: BinaryIO, max_bytes: int, name: str) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
-def _broken(name: str, reason: str) -> CorruptImageError:
+def broken(name: str, reason: str) -> CorruptImageError:
     return CorruptImageError(f"{name}: the video is broken ({printable(reason, 120)}). Get it again.")
 
 
-def _av() -> Any:
+def import_av() -> Any:
     try:
         return importlib.import_module("av")
     except ImportError:

@@ -4,7 +4,8 @@
 - Kaggle: `train.csv` with `file_name,label`, 0 for real and 1 for AI;
 - GenImage: `<generator>/{train,val}/{ai,nature}/…`;
 - ImageFolder: `real/…` beside `ai/…` or `fake/…`, also below `train/` and the like. A folder within
-  a class folder names the generator or, of real images, the category.
+  a class folder names the generator or, of real images, the category;
+- videos of ForgeryNet and FaceForensics++: see `video_layouts`.
 """
 
 import os
@@ -15,6 +16,7 @@ from aidetect import ConfigurationError
 
 from .data import Item, read_manifest
 from .prepare import labelled_rows
+from .video_layouts import is_faceforensics, is_forgerynet, read_faceforensics, read_forgerynet
 
 CLASSES = {"real": 0, "nature": 0, "ai": 1, "fake": 1}
 """Label of the images below a folder of this name, in any case."""
@@ -34,6 +36,10 @@ def read_dataset(folder: Path) -> list[Item]:
         items = read_manifest(folder)
     elif (folder / "train.csv").exists():
         items = _read_kaggle(folder)
+    elif is_forgerynet(folder):
+        items = read_forgerynet(folder)
+    elif is_faceforensics(folder):
+        items = read_faceforensics(folder)
     else:
         items = [_placed(folder, path) for path in _image_files(folder)]
     if not items:

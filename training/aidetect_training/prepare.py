@@ -209,7 +209,7 @@ def _choose(originals: Path, cap: int, rng: random.Random) -> list[dict[str, str
     return chosen
 
 
-def _open(originals: Path, row: dict[str, str]) -> tuple[Image.Image, str] | str:
+def open_original(originals: Path, row: dict[str, str]) -> tuple[Image.Image, str] | str:
     """(image, format), or why it cannot be read."""
     try:
         decoded = decode((originals / row["path"]).read_bytes(), max_pixels=MAX_ORIGINAL_PIXELS)
@@ -232,7 +232,7 @@ def _tiles_of_one(
     originals: Path, out: Path, options: TileOptions, seed: int, row: dict[str, str]
 ) -> list[dict[str, str]] | str:
     rng = random.Random(f"{seed} {row['path']}")
-    opened = _open(originals, row)
+    opened = open_original(originals, row)
     if isinstance(opened, str):
         return opened
     image, kind = opened
@@ -249,7 +249,7 @@ def _image_of_one(
     originals: Path, out: Path, seed: int, scaled_only: bool, row: dict[str, str]
 ) -> list[dict[str, str]] | str:
     rng = random.Random(f"{seed} {row['path']}")
-    opened = _open(originals, row)
+    opened = open_original(originals, row)
     if isinstance(opened, str):
         return opened
     picture = _pictures(opened[0], row, rng)[0]
