@@ -23,6 +23,7 @@ from aidetect_training.cli import main
 from aidetect_training.data import ShuffledSampler, split
 from aidetect_training.layouts import read_dataset
 from aidetect_training.recipe import AugmentRecipe, Phase, Recipe, load_recipe
+from aidetect_training.rows import append_row
 from aidetect_training.scoring import score_checkpoint
 from aidetect_training.train import learning_rate, train
 
@@ -283,7 +284,7 @@ def test_a_table_whose_images_are_elsewhere_is_told(tmp_path: Path) -> None:
 def test_a_table_of_figures_that_an_earlier_version_began_keeps_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "metrics.csv"
     path.write_text("samples,auc\n64,0.5\n", encoding="utf-8")
-    trainer._append(path, {"samples": 128.0, "accuracy": 0.7, "auc": 0.6})
+    append_row(path, {"samples": 128.0, "accuracy": 0.7, "auc": 0.6})
     with open(path, newline="", encoding="utf-8") as table:
         assert list(csv.reader(table)) == [["samples", "auc"], ["64", "0.5"], ["128.0", "0.6"]]
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+import torch
 
 from aidetect import ConfigurationError
 from aidetect._model import SEResNet50
+from aidetect_training.backbones import network
 from aidetect_training.recipe import BUILT_IN, ModelRecipe, Phase, load_recipe
 
 
@@ -21,7 +23,8 @@ def test_built_in_recipes_load_and_make_a_network(path: Path) -> None:
     recipe = load_recipe(path.stem)
     assert recipe == load_recipe(str(path))
     assert recipe.name and recipe.about and recipe.train.over(63_960).samples >= 300_000
-    SEResNet50(**recipe.model.architecture())
+    with torch.device("meta"):
+        network(recipe)
 
 
 def test_the_default_recipe_holds_origins_out_and_ends_at_the_size_it_is_used_at() -> None:
@@ -63,6 +66,10 @@ def test_lists_become_tuples_and_phases(tmp_path: Path) -> None:
         ("[model]\nstages = 5", "model.stages"),
         ("[model]\nfront_end = 'yuv'", "model.front_end"),
         ("[model]\nview_size = 16", "model.view_size"),
+        ("[model]\nbackbone = 'vgg19'", "model.backbone"),
+        ("[model]\nbackbone = 'vgg16'\nstages = 3", "model.stages"),
+        ("[train]\noptimizer = 'lamb'", "train.optimizer"),
+        ("[train]\nclass_weights = true", "train.class_weights"),
         ("[model]\ndropout = 1.0", "model.dropout"),
         ("model = 3", "model"),
         ("name = 3", "name"),
@@ -140,9 +147,9 @@ def test_a_recipe_cannot_be_changed() -> None:
 
 
 def test_the_recipe_offers_what_the_network_offers() -> None:
-    network, recipe = get_type_hints(SEResNet50.__init__), get_type_hints(ModelRecipe)
+    offered, recipe = get_type_hints(SEResNet50.__init__), get_type_hints(ModelRecipe)
     options = set(inspect.signature(SEResNet50).parameters)
     assert set(ModelRecipe().architecture()) == options
     for name in options:
-        assert get_args(recipe[name]) == get_args(network[name])
+        assert get_args(recipe[name]) == get_args(offered[name])
     assert SEResNet50(**ModelRecipe().architecture()).head[2].p == 0.3

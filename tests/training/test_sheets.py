@@ -120,7 +120,7 @@ def test_both_sheets_are_made_by_one_command(
     """On a network that has learnt the toy data: blur hides the checkerboard, attacks turn answers."""
     recipe = toy(phases=(Phase(32, 640, 16),), evaluate_every=640)
     train(recipe, tiles, tmp_path, device="cpu", workers=0)
-    monkeypatch.setattr("aidetect_training.recipe.load_recipe", lambda name: recipe)
+    monkeypatch.setattr("aidetect_training.recipe.load_recipe", lambda *_: recipe)
     for name in set(SHEET) - {"jpeg95", "blur2"}:
         monkeypatch.delitem(SHEET, name)
     options = ["--checkpoint", str(tmp_path / "best.ckpt"), "--recipe", "toy", "--tiers", "clean"]

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from PIL import Image
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
 from aidetect import ImageError
 from aidetect._calibration import Calibration
 from aidetect._image import decode
-from aidetect._model import SEResNet50
 from aidetect._views import extract_views
 
 from .augment import squash
@@ -43,7 +42,7 @@ Verdict = Callable[[Item, float], float]
 
 
 def perturb(
-    network: SEResNet50, pixels: Tensor, labels: Tensor, attack: Attack, level: float, seed: int = 0
+    network: nn.Module, pixels: Tensor, labels: Tensor, attack: Attack, level: float, seed: int = 0
 ) -> Tensor:
     """Pixels N×3×H×W in 0…255, changed by at most `level` each so that the loss of the true labels
     grows; whole levels, as a file can hold them."""
@@ -61,7 +60,7 @@ def perturb(
     return moved.round().clamp(0, 255)
 
 
-def _direction(network: SEResNet50, pixels: Tensor, labels: Tensor) -> Tensor:
+def _direction(network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
     """Sign of the gradient of the loss with respect to the pixels."""
     pixels = pixels.detach().requires_grad_()
     loss = functional.cross_entropy(network(pixels), labels, reduction="sum")
@@ -70,7 +69,7 @@ def _direction(network: SEResNet50, pixels: Tensor, labels: Tensor) -> Tensor:
 
 
 def attacked(
-    network: SEResNet50,
+    network: nn.Module,
     items: Sequence[Item],
     size: int,
     view: str = "crop",

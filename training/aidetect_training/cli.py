@@ -58,14 +58,42 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--workers", type=int, default=2)
 
+    def changeable(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument(
+            "--set",
+            action="append",
+            default=[],
+            metavar="KEY=VALUE",
+            help="another value for a key of the recipe, such as model.view_size=64; may be repeated",
+        )
+
     sub = command("train", "train a recipe; started again with the same --out it goes on")
     sub.add_argument("recipe", help="name of a built-in recipe, or a .toml file")
+    changeable(sub)
     sub.add_argument(
         "--data", type=Path, required=True, help="folder of tiles or images; see TRAINING.md"
     )
     sub.add_argument("--out", type=Path, required=True, help="folder for checkpoints and metrics.csv")
     sub.add_argument("--device", default="auto")
     sub.add_argument("--workers", type=int, default=2)
+
+    sub = command(
+        "crossval", "train and measure a recipe on folds of the data; started again it goes on"
+    )
+    sub.add_argument("recipe", help="name of a built-in recipe, or a .toml file")
+    changeable(sub)
+    sub.add_argument("--data", type=Path, required=True)
+    sub.add_argument("--folds", type=int, default=5)
+    sub.add_argument("--out", type=Path, required=True, help="folder for the folds and crossval.md")
+    sub.add_argument("--device", default="auto")
+    sub.add_argument("--workers", type=int, default=2)
+
+    sub = command("diagnose", "show by signals, gradients and dead units why a run does not learn")
+    sub.add_argument("recipe", help="the recipe of the run")
+    changeable(sub)
+    sub.add_argument("--data", type=Path, required=True, help="what it was trained on")
+    sub.add_argument("--run", type=Path, required=True, help="its training folder")
+    sub.add_argument("--out", type=Path, required=True, help="folder for diagnosis.md and a picture")
 
     sub = command("export", "write a checkpoint as a model: manifest, safetensors and ONNX graph")
     sub.add_argument("checkpoint", type=Path, help="best.ckpt of a training folder")
@@ -100,7 +128,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--out", type=Path, required=True, help="folder for metrics.json and tables.md")
     sub.add_argument("--model", help="name or path; without it the shipped model")
     sub.add_argument("--checkpoint", type=Path, help="best.ckpt of a training folder instead of a model")
-    sub.add_argument("--recipe", help="the recipe that the checkpoint was trained with")
+    sub.add_argument(
+        "--recipe",
+        help="the recipe that the checkpoint was trained with; only images that it uses count",
+    )
+    changeable(sub)
     sub.add_argument(
         "--validation", action="store_true", help="only the recipe's validation part of the data"
     )

@@ -4,8 +4,19 @@ Imports stand in the functions, so that `--help` needs none of them.
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
 from aidetect import ConfigurationError
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+
+def _recipe(arguments: argparse.Namespace) -> "Recipe":
+    """The recipe that is named, with the changes of `--set`."""
+    from .recipe import load_recipe, read_changes
+
+    return load_recipe(arguments.recipe, read_changes(arguments.set))
 
 
 def inspect(arguments: argparse.Namespace) -> None:
@@ -45,14 +56,27 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    from .recipe import load_recipe
     from .train import train
 
-    recipe = load_recipe(arguments.recipe)
+    recipe = _recipe(arguments)
     best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers)
     if best:
         name = recipe.train.monitor
         print(f"best after {best['samples']:,.0f} samples: validation {name} {best[name]:.4f}")
+
+
+def crossval(arguments: argparse.Namespace) -> None:
+    from .crossval import crossval, table
+
+    folds, recipe = arguments.folds, _recipe(arguments)
+    found = crossval(recipe, arguments.data, folds, arguments.out, arguments.device, arguments.workers)
+    print(table(found))
+
+
+def diagnose(arguments: argparse.Namespace) -> None:
+    from .diagnose import diagnose, table
+
+    print(table(diagnose(_recipe(arguments), arguments.data, arguments.run, arguments.out)))
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -62,6 +86,12 @@ def export(arguments: argparse.Namespace) -> None:
     from .recipe import load_recipe
 
     recipe = load_recipe(arguments.recipe)
+    if recipe.model.backbone != "se-resnet50" or recipe.data.classes:
+        raise ConfigurationError(
+            f"recipe {recipe.name} makes a {recipe.model.backbone} that tells {len(recipe.data.names)} "
+            "classes apart; the SDK runs se-resnet50 with real and AI. Measure it with: aidetect-train "
+            "evaluate --checkpoint … or crossval."
+        )
     if recipe.model.view == "squash":
         raise ConfigurationError(
             f"recipe {recipe.name} squashes whole images, which the SDK never does: exported, it would "
@@ -118,11 +148,10 @@ def calibrate(arguments: argparse.Namespace) -> None:
 
 def evaluate(arguments: argparse.Namespace) -> None:
     from . import adversarial, robustness
-    from .data import split
+    from .data import chosen, split
     from .evaluate import evaluate, head_table, spread, write
     from .layouts import read_dataset
     from .measured import of_checkpoint, of_package
-    from .recipe import load_recipe
     from .variants import SHEET
 
     if (arguments.checkpoint or arguments.validation) and not arguments.recipe:
@@ -132,10 +161,15 @@ def evaluate(arguments: argparse.Namespace) -> None:
             f"no sheet {', '.join(sorted(unknown))}: robustness and adversarial are"
         )
     items = read_dataset(arguments.data)
-    if arguments.validation:
-        _, items = split(items, load_recipe(arguments.recipe).data)
+    if arguments.recipe:
+        recipe = _recipe(arguments)
+        if recipe.data.classes:
+            raise ConfigurationError(
+                f"recipe {recipe.name} names its classes; an evaluation tells real from AI. Measure it "
+                "with: aidetect-train crossval"
+            )
+        items = split(items, recipe.data)[1] if arguments.validation else chosen(items, recipe.data)
     if arguments.checkpoint:
-        recipe = load_recipe(arguments.recipe)
         measured = of_checkpoint(arguments.checkpoint, recipe, arguments.views)
     else:
         measured = of_package(arguments.model, arguments.backend, arguments.views)

@@ -4,7 +4,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +23,8 @@ from .recipe import DataRecipe, Phase, Recipe
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One row of a manifest. `label` 0 is real, 1 is AI; `group` is the generator or the category."""
+    """One row of a manifest. `label` 0 is real, 1 is AI; or, once `chosen` for a recipe that names
+    classes, the number of the class. `group` is the generator or the category."""
 
     path: Path
     label: int
@@ -55,9 +56,41 @@ def read_manifest(folder: Path) -> list[Item]:
     ]
 
 
+def chosen(items: Sequence[Item], recipe: DataRecipe) -> list[Item]:
+    """The images that the recipe uses, labelled by the number of their class.
+
+    Raises ConfigurationError for a category or a generator that none of the images has.
+    """
+    for key, wanted in (("category", recipe.categories), ("generator", recipe.generators)):
+        known = {getattr(item, key) for item in items} - {""}
+        if unknown := sorted(set(wanted) - known):
+            raise ConfigurationError(
+                f"the data have no {key} {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            )
+    kept = [
+        item
+        for item in items
+        if (not recipe.categories or item.category in recipe.categories)
+        and (not (recipe.generators and item.label) or item.generator in recipe.generators)
+    ]
+    if not recipe.classes:
+        return kept
+    numbers = {
+        (int(one.label == "ai"), category): number
+        for number, one in enumerate(recipe.classes)
+        for category in one.categories
+    }
+    keyed = [(item, numbers.get((item.label, item.category))) for item in kept]
+    return [replace(item, label=number) for item, number in keyed if number is not None]
+
+
 def split(items: Sequence[Item], recipe: DataRecipe) -> tuple[list[Item], list[Item]]:
-    """(training, validation): whole origins apart, or a random share of the images, not stratified:
-    the one that scikit-learn's `train_test_split` draws. Both parts need both classes."""
+    """(training, validation) of the `chosen` images: whole origins apart, or a random share of the
+    images, not stratified: the one that scikit-learn's `train_test_split` draws.
+
+    Raises ConfigurationError unless the training part has every class, the validation part two.
+    """
+    items = chosen(items, recipe)
     if recipe.validation_share:
         order = np.random.RandomState(recipe.split_seed).permutation(len(items))
         first = math.ceil(recipe.validation_share * len(items))
@@ -65,12 +98,19 @@ def split(items: Sequence[Item], recipe: DataRecipe) -> tuple[list[Item], list[I
         validation = [items[i] for i in order[:first]]
     else:
         training, validation = _split_by_origin(items, recipe)
-    for name, part in (("training", training), ("validation", validation)):
-        if len({item.label for item in part}) < 2:
-            raise ConfigurationError(
-                f"the {name} part needs images of both classes; it has {len(part)} in all"
-            )
+    check_classes(training, validation, recipe)
     return training, validation
+
+
+def check_classes(training: Sequence[Item], validation: Sequence[Item], recipe: DataRecipe) -> None:
+    """Raises ConfigurationError unless the training part has every class, the validation part two."""
+    for name, part, least in (("training", training, len(recipe.names)), ("validation", validation, 2)):
+        there = {item.label for item in part}
+        if len(there) >= least:
+            continue
+        missing = [name for number, name in enumerate(recipe.names) if number not in there]
+        wanted = f"each class and has no {', '.join(missing)}" if recipe.classes else "both classes"
+        raise ConfigurationError(f"the {name} part needs images of {wanted}; it has {len(part)} in all")
 
 
 def _split_by_origin(items: Sequence[Item], recipe: DataRecipe) -> tuple[list[Item], list[Item]]:
@@ -120,7 +160,7 @@ def missing_files(items: Sequence[Item]) -> list[str]:
 
 
 class BalancedSampler(Sampler[tuple[int, int]]):
-    """Draws (index, k) for one phase: real and AI in turn, with return.
+    """Draws (index, k) for one phase: the classes in turn (real and AI), with return.
 
     Of a class, a group of n tiles is drawn with weight n**balance, then, by the same rule, one of
     the group's origins, then any of its tiles. The k-th draw depends on the seed and k alone, so
@@ -132,7 +172,7 @@ class BalancedSampler(Sampler[tuple[int, int]]):
     ) -> None:
         self.samples, self.seed, self.start = samples, seed, start
         self._classes = []
-        for label in (0, 1):
+        for label in sorted({item.label for item in items}):
             members = [i for i, item in enumerate(items) if item.label == label]
             sizes = Counter((items[i].group, items[i].origin) for i in members)
             groups: Counter[str] = Counter()
@@ -158,7 +198,7 @@ class BalancedSampler(Sampler[tuple[int, int]]):
         for first in range(self.start - self.start % chunk, self.samples, chunk):
             draws = np.random.default_rng((self.seed, first)).random(chunk)
             for k in range(max(first, self.start), min(first + chunk, self.samples)):
-                members, ends = self._classes[k % 2]
+                members, ends = self._classes[k % len(self._classes)]
                 position = np.searchsorted(ends, draws[k - first], side="right")
                 yield int(members[min(int(position), len(members) - 1)]), k
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from aidetect._calibration import Calibration
-from aidetect._model import SEResNet50
 from aidetect._weights import load_package
 
 from .data import Item
@@ -22,7 +23,7 @@ class Measured:
     about: dict[str, Any]
     calibration: Calibration
     score: Callable[[Sequence[Item], Sequence[str]], list[Score]]
-    network: Callable[[], SEResNet50]
+    network: Callable[[], nn.Module]
     size: int
     view: str
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score, roc_curve
 
 Array = np.ndarray
 
@@ -29,6 +29,31 @@ def summary(labels: Array, probabilities: Array) -> dict[str, float]:
         "tpr_at_5": float(true_rate[false_rate <= 0.05].max()),
         "ece": expected_calibration_error(labels, probabilities),
         "ai_called_real_at_0.9": float(np.mean(probabilities[ai] <= 0.1)),
+    }
+
+
+def class_summary(labels: Array, probabilities: Array) -> dict[str, float]:
+    """For any number of classes: `labels` (n,) class numbers, `probabilities` (n, classes).
+
+    accuracy of the most probable class; precision, recall and f1, means over the classes that `labels`
+    have (so balanced_accuracy, the mean recall, is the same as recall); auc, the mean over them of each
+    class against the rest; cross_entropy in nats.
+    """
+    there = np.unique(labels)
+    called = probabilities.argmax(1)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, called, labels=there, average="macro", zero_division=0
+    )
+    aucs = [roc_auc_score(labels == number, probabilities[:, number]) for number in there]
+    return {
+        "images": float(labels.size),
+        "accuracy": float(np.mean(called == labels)),
+        "balanced_accuracy": float(recall),
+        "precision": float(precision),
+        "recall": float(recall),
+        "f1": float(f1),
+        "auc": float(np.mean(aucs)),
+        "cross_entropy": float(log_loss(labels, probabilities, labels=range(probabilities.shape[1]))),
     }
 
 

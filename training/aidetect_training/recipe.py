@@ -2,24 +2,27 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 from aidetect import ConfigurationError
 
+from .checked import build, need
+
 BUILT_IN = Path(__file__).parent / "recipes"
 
-
-def _need(met: bool, key: str, value: object, wanted: str) -> None:
-    if not met:
-        raise ConfigurationError(f"{key} is {value!r}; it has to be {wanted}")
+SE_RESNET50_OPTIONS = ("front_end", "stem_stride", "stem_pool", "stages", "pooling", "dropout")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecipe:
-    """Options of `SEResNet50` (see its docstring), and what it is shown: squares of `view_size`
-    pixels, which are crops, or whole images squashed to that square whatever their shape."""
+    """What the network is shown: squares of `view_size` pixels, which are crops, or whole images
+    squashed to that square whatever their shape; and which network it is. `se-resnet50` has the
+    options of `SEResNet50` (see its docstring), the other backbones `front_end` and `dropout` alone
+    (see `backbones.py`). `initialisation`: each library's own, or `glorot`, which is Keras's:
+    uniform as in Glorot and Bengio 2010, biases 0."""
 
     front_end: Literal["rgb", "residual", "rgb+residual"] = "rgb"
     stem_stride: Literal[1, 2] = 2
@@ -29,41 +32,83 @@ class ModelRecipe:
     dropout: float = 0.3
     view: Literal["crop", "squash"] = "crop"
     view_size: int = 224
+    backbone: Literal[
+        "se-resnet50", "vgg16", "mobilenet-v2", "mobilenet-v3-small", "resnet50",
+        "efficientnet-b0", "densenet121",
+    ] = "se-resnet50"  # fmt: skip
+    initialisation: Literal["library", "glorot"] = "library"
 
     def __post_init__(self) -> None:
-        _need(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
-        _need(self.view_size >= 32, "view_size", self.view_size, "32 or more")
+        need(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
+        need(self.view_size >= 32, "view_size", self.view_size, "32 or more")
+        if self.backbone != "se-resnet50":
+            for key in ("stem_stride", "stem_pool", "stages", "pooling"):
+                value = getattr(self, key)
+                default = value == type(self).__dataclass_fields__[key].default
+                need(default, key, value, f"left out: {self.backbone} has no such option")
 
     def architecture(self) -> dict[str, Any]:
         """Keyword arguments of `SEResNet50`."""
-        options = dataclasses.asdict(self)
-        del options["view"], options["view_size"]
-        return options
+        return {key: getattr(self, key) for key in SE_RESNET50_OPTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRecipe:
+    """One class of a task: the images with this label and one of these categories."""
+
+    name: str
+    label: Literal["real", "ai"]
+    categories: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        need(bool(self.name), "name", self.name, "a name")
+        need(bool(self.categories), "categories", [], "one category or more")
 
 
 @dataclass(frozen=True, slots=True)
 class DataRecipe:
-    """The validation part never trains: it chooses the checkpoint and fits the calibration. It is
+    """Which images are used, what is told apart, and in what measure they are drawn.
+
+    The validation part never trains: it chooses the checkpoint and fits the calibration. It is
     the `validation_origins`, or else a random `validation_share` of all images, drawn with `split_seed`.
 
-    `sampling`: `balanced` draws both classes alike and a group of n tiles with weight n**`balance`
-    (1: as it comes, 0: equally); `shuffled` takes each image once, in random order."""
+    `sampling`: `balanced` draws all classes alike and a group of n tiles with weight n**`balance`
+    (1: as it comes, 0: equally); `shuffled` takes each image once, in random order.
+
+    Only images of these `categories` and, of the AI images, these `generators` are used; of all where
+    none are named. Told apart are real and AI, or `classes`; images of none of these are left out.
+    `related_origins`: lists of origins that share images, and count as one when folds are made."""
 
     validation_origins: tuple[str, ...] = ()
     validation_share: float = 0.0
     split_seed: int = 42
     sampling: Literal["balanced", "shuffled"] = "balanced"
     balance: float = 0.5
+    categories: tuple[str, ...] = ()
+    generators: tuple[str, ...] = ()
+    classes: tuple[ClassRecipe, ...] = ()
+    related_origins: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the network's outputs."""
+        return tuple(one.name for one in self.classes) or ("real", "ai")
 
     def __post_init__(self) -> None:
         share = self.validation_share
-        _need(0 <= share < 1, "validation_share", share, "a share of the images, below 1")
-        _need(
+        need(0 <= share < 1, "validation_share", share, "a share of the images, below 1")
+        need(
             not (share and self.validation_origins), "validation_share", share,
             "left out where validation_origins are given",
         )  # fmt: skip
-        _need(0 <= self.split_seed < 2**32, "split_seed", self.split_seed, "from 0 to below 2**32")
-        _need(0 <= self.balance <= 1, "balance", self.balance, "from 0 to 1")
+        need(0 <= self.split_seed < 2**32, "split_seed", self.split_seed, "from 0 to below 2**32")
+        need(0 <= self.balance <= 1, "balance", self.balance, "from 0 to 1")
+        need(len(self.classes) != 1, "classes", list(self.names), "two classes or more, or none")
+        need(len(set(self.names)) == len(self.names), "classes", list(self.names), "of unlike names")
+        kinds = [(one.label, category) for one in self.classes for category in one.categories]
+        twice = sorted({f"{label} {category}" for label, category in kinds
+                        if kinds.count((label, category)) > 1})  # fmt: skip
+        need(not twice, "classes", ", ".join(twice), "in one class only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +132,13 @@ class AugmentRecipe:
     def __post_init__(self) -> None:
         for key, value in dataclasses.asdict(self).items():
             if isinstance(value, float):
-                _need(0 <= value <= 1, key, value, "a chance from 0 to 1")
+                need(0 <= value <= 1, key, value, "a chance from 0 to 1")
         low, high = self.rescale_range
-        _need(
+        need(
             0.01 <= low <= high <= 100, "rescale_range", [low, high], "two factors, rising, 0.01 to 100"
         )
         low, high = self.quality_range
-        _need(1 <= low <= high <= 100, "quality_range", [low, high], "two qualities, rising, 1 to 100")
+        need(1 <= low <= high <= 100, "quality_range", [low, high], "two qualities, rising, 1 to 100")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +152,54 @@ class Phase:
     epochs: int = 0
 
     def __post_init__(self) -> None:
-        _need(self.size >= 32, "size", self.size, "32 or more")
-        _need(self.batch >= 2, "batch", self.batch, "2 or more")
-        _need(self.epochs >= 0, "epochs", self.epochs, "1 or more, or left out for samples")
+        need(self.size >= 32, "size", self.size, "32 or more")
+        need(self.batch >= 2, "batch", self.batch, "2 or more")
+        need(self.epochs >= 0, "epochs", self.epochs, "1 or more, or left out for samples")
         if self.epochs:
-            _need(self.samples == 0, "samples", self.samples, "left out where epochs are given")
+            need(self.samples == 0, "samples", self.samples, "left out where epochs are given")
         else:
-            _need(self.samples >= self.batch, "samples", self.samples, "one batch or more, or epochs")
+            need(self.samples >= self.batch, "samples", self.samples, "one batch or more, or epochs")
 
 
 @dataclass(frozen=True, slots=True)
 class TrainRecipe:
-    """AdamW under one cosine over all phases, `smooth` or in `steps` at each evaluation. Early
+    """`optimizer`, with PyTorch's defaults but for what stands here (sgd: momentum 0.9), under one
+    cosine over all phases, `smooth` or in `steps` at each evaluation, or at a `constant` rate. Early
     stopping after `patience` evaluations without a better `monitor` on the validation part; the
     weights kept are those with the best one. Evaluations come every `evaluate_every` samples, or
     after each epoch where a phase has `epochs`. An `average_decay` of 0 averages no weights.
     `micro_batches`: parts in which one device computes a batch, one after the other, where it has not
-    the memory for the whole; batch normalisation then sees the parts, as it does on several devices."""
+    the memory for the whole; batch normalisation then sees the parts, as it does on several devices.
+    `class_weights` `balanced` weighs the loss of each class by the inverse of its images' number."""
 
     phases: tuple[Phase, ...] = (Phase(size=224, samples=640_000, batch=128),)
     learning_rate: float = 1e-4
-    schedule: Literal["smooth", "steps"] = "smooth"
+    schedule: Literal["smooth", "steps", "constant"] = "smooth"
     weight_decay: float = 1e-5
     warmup: float = 0.02
     label_smoothing: float = 0.05
     average_decay: float = 0.999
     evaluate_every: int = 40_000
-    monitor: Literal["auc", "accuracy"] = "auc"
+    monitor: Literal["auc", "accuracy", "balanced_accuracy"] = "auc"
     patience: int = 5
     micro_batches: int = 1
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
     seed: int = 42
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    class_weights: Literal["none", "balanced"] = "none"
 
     def __post_init__(self) -> None:
-        _need(bool(self.phases), "phases", [], "one phase or more")
-        _need(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "above 0, below 1")
-        _need(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "from 0 to below 1")
-        _need(0 <= self.warmup < 1, "warmup", self.warmup, "a share of the samples, below 1")
-        _need(
-            0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "from 0 to below 1"
-        )
-        _need(0 <= self.average_decay < 1, "average_decay", self.average_decay, "from 0 to below 1")
-        _need(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, "1 or more")
-        _need(self.patience >= 1, "patience", self.patience, "1 or more")
+        need(bool(self.phases), "phases", [], "one phase or more")
+        need(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "above 0, below 1")
+        need(0 <= self.weight_decay < 1, "weight_decay", self.weight_decay, "from 0 to below 1")
+        need(0 <= self.warmup < 1, "warmup", self.warmup, "a share of the samples, below 1")
+        need(0 <= self.label_smoothing < 1, "label_smoothing", self.label_smoothing, "from 0 to below 1")
+        need(0 <= self.average_decay < 1, "average_decay", self.average_decay, "from 0 to below 1")
+        need(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, "1 or more")
+        need(self.patience >= 1, "patience", self.patience, "1 or more")
         least = min((phase.batch for phase in self.phases), default=1)
-        _need(1 <= self.micro_batches <= least, "micro_batches", self.micro_batches, "1 to a batch")
-        _need(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to below 2**32")
+        need(1 <= self.micro_batches <= least, "micro_batches", self.micro_batches, "1 to a batch")
+        need(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to below 2**32")
 
     @property
     def samples(self) -> int:
@@ -180,8 +227,9 @@ class Recipe:
     train: TrainRecipe = field(default_factory=TrainRecipe)
 
 
-def load_recipe(name_or_path: str) -> Recipe:
-    """Reads a recipe by built-in name (`default`) or by path.
+def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
+    """Reads a recipe by built-in name (`default`) or by path, with other values for some of its keys,
+    such as `{"train.learning_rate": 1e-3}`, as TOML would give them.
 
     Raises ConfigurationError, naming the file and the key, for a missing file, broken TOML, an
     unknown key or a value of the wrong kind.
@@ -198,49 +246,28 @@ def load_recipe(name_or_path: str) -> Recipe:
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
-    recipe: Recipe = _build(Recipe, {"name": path.stem, **table}, str(path), "")
+    for key, value in (changes or {}).items():
+        *sections, last = key.split(".")
+        section = table
+        for part in sections:
+            section = section.setdefault(part, {})
+            if not isinstance(section, dict):
+                raise ConfigurationError(f"{path}: there is no {key} to change: {part} is no table")
+        section[last] = value
+    recipe: Recipe = build(Recipe, {"name": path.stem, **table}, str(path), "")
     return recipe
 
 
-def _build(kind: type[Any], table: Any, file: str, key: str) -> Any:
-    """A dataclass from a TOML table that stands under `key`, with `file` and key in every error."""
-    if not isinstance(table, dict):
-        raise ConfigurationError(f"{file}: {key} is {table!r}; it has to be a table")
-    prefix = f"{key}." if key else ""
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := sorted(set(table) - set(fields)):
-        raise ConfigurationError(f"{file}: unknown {prefix}{unknown[0]}; known are {', '.join(fields)}")
-    for name, f in fields.items():
-        optional = f.default is not dataclasses.MISSING or f.default_factory is not dataclasses.MISSING
-        if name not in table and not optional:
-            raise ConfigurationError(f"{file}: {prefix}{name} is missing")
-    values = {name: _typed(fields[name].type, v, file, prefix + name) for name, v in table.items()}
-    try:
-        return kind(**values)
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{file}: {prefix}{error}") from None
-
-
-def _typed(kind: Any, value: Any, file: str, key: str) -> Any:
-    """`value` as `kind`: a dataclass, a tuple of kinds, a Literal, or a plain type."""
-    if dataclasses.is_dataclass(kind):
-        return _build(kind, value, file, key)  # type: ignore[arg-type]
-    parts = get_args(kind)
-    if get_origin(kind) is tuple and isinstance(value, list):
-        kinds = parts[:1] * len(value) if parts[-1] is Ellipsis else parts
-        if len(kinds) == len(value):
-            pairs = enumerate(zip(kinds, value, strict=True))
-            return tuple(_typed(k, v, file, f"{key}[{i}]") for i, (k, v) in pairs)
-    elif get_origin(kind) is Literal:
-        if value in parts and type(value) is type(parts[0]):
-            return value
-        kind = " or ".join(map(repr, parts))
-    elif kind is float and type(value) is int:
-        return float(value)
-    elif type(value) is kind:
-        return value
-    if get_origin(kind) is tuple:
-        wanted = "a list" if parts[-1] is Ellipsis else f"a list of {len(parts)}"
-    else:
-        wanted = kind if isinstance(kind, str) else kind.__name__
-    raise ConfigurationError(f"{file}: {key} is {value!r}; it has to be {wanted}")
+def read_changes(texts: Sequence[str]) -> dict[str, Any]:
+    """`changes` of `load_recipe` from texts such as `train.learning_rate=1e-3`; the value is TOML, or
+    else a string. Raises ConfigurationError for a text without a key or a value."""
+    changes: dict[str, Any] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not (key and value):
+            raise ConfigurationError(f"--set {text!r} has to be KEY=VALUE, as in model.view_size=64")
+        try:
+            changes[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key] = value
+    return changes

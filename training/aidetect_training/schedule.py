@@ -31,12 +31,14 @@ class Average:
 
 
 def learning_rate(recipe: Recipe, done: int) -> float:
-    """Linear warm-up, then one cosine to zero; `done` counts samples. In steps of one epoch it is
-    CosineAnnealingLR with T_max = epochs."""
+    """Linear warm-up, then one cosine to zero, unless the rate stays `constant`; `done` counts samples.
+    In steps of one epoch it is CosineAnnealingLR with T_max = epochs."""
     train = recipe.train
     if train.schedule == "steps":
         done -= done % train.evaluate_every
     warm = train.warmup * train.samples
     if done < warm:
         return train.learning_rate * done / warm
+    if train.schedule == "constant":
+        return train.learning_rate
     return train.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (train.samples - warm)))

@@ -13,6 +13,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from PIL import Image
+from torch import nn
 from tqdm import tqdm
 
 from aidetect import ConfigurationError, ImageError
@@ -25,6 +26,7 @@ from aidetect._views import Views, extract_views, flatness
 from aidetect._weights import ModelPackage
 
 from .augment import squash
+from .backbones import network
 from .data import Item
 from .recipe import Recipe
 from .variants import VARIANTS
@@ -129,25 +131,25 @@ AS_TRAINED = Calibration((0.5, 0.5, 0.0), (1.0, 0.0), 1e-6, 0.5, 0.5, 1.0, 1.0)
 
 def load_network(package: ModelPackage) -> SEResNet50:
     """The network of a model package, for inference in float32."""
-    network = SEResNet50(**package.manifest.architecture)
-    network.load_state_dict(safetensors.torch.load(package.weights))
-    return network.eval()
+    model = SEResNet50(**package.manifest.architecture)
+    model.load_state_dict(safetensors.torch.load(package.weights))
+    return model.eval()
 
 
-def load_checkpoint(path: Path, recipe: Recipe) -> SEResNet50:
+def load_checkpoint(path: Path, recipe: Recipe) -> nn.Module:
     """The averaged network of a `best.ckpt`, for inference.
 
     Raises ConfigurationError for a file that is no `best.ckpt` of this recipe.
     """
-    network = SEResNet50(**recipe.model.architecture())
+    model = network(recipe)
     try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["weights"])
+        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["weights"])
     except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
         reason = next(iter(str(error).splitlines()), "") or "it ends too early"
         raise ConfigurationError(
             f"{path} cannot be read as a best.ckpt of {recipe.name} ({reason}). Give another."
         ) from None
-    return network.eval()
+    return model.eval()
 
 
 class Checkpoint:

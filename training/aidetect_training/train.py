@@ -8,7 +8,6 @@ with the best figure on the validation part, `OUT/metrics.csv` a row per evaluat
 cannot be read are left out and listed in `OUT/skipped.txt`.
 """
 
-import csv
 import math
 import os
 import signal
@@ -24,13 +23,12 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from aidetect import ConfigurationError
-from aidetect._model import SEResNet50
 
+from .backbones import network
 from .data import (
     Batch,
     Centres,
@@ -45,8 +43,10 @@ from .data import (
 )
 from .distributed import Share, any_of, launch
 from .layouts import read_dataset
-from .metrics import summary
+from .metrics import class_summary, summary
+from .optimise import Criterion, new_criterion, new_optimizer
 from .recipe import Phase, Recipe
+from .rows import append_row, forget_rows_after
 from .schedule import Average, learning_rate
 
 CHECKPOINT_SECONDS = 60
@@ -58,12 +58,27 @@ def train(
 ) -> dict[str, Any]:
     """Trains `recipe` on the images in `data`; returns the row of the best evaluation.
 
-    `data`: a folder as `read_dataset` takes it; tiles at least as large as the largest phase's crops
-    and the views, or images of any size for a recipe that squashes them. Raises ConfigurationError
-    for data that do not fit the recipe, for a checkpoint in `out` of another recipe, and when the
-    loss is no longer a number.
+    `data`: a folder as `read_dataset` takes it. Raises ConfigurationError for data that do not fit the
+    recipe, and as `fit` does.
     """
     training, validation = split(read_dataset(data), recipe.data)
+    return fit(recipe, training, validation, out, device, workers)
+
+
+def fit(
+    recipe: Recipe,
+    training: Sequence[Item],
+    validation: Sequence[Item],
+    out: Path,
+    device: str = "auto",
+    workers: int = 2,
+) -> dict[str, Any]:
+    """`train` on these two parts, of the recipe's `chosen` images.
+
+    Tiles are at least as large as the largest phase's crops and the views; for a recipe that squashes
+    them images are of any size. Raises ConfigurationError where they are not, for a checkpoint in
+    `out` of another recipe, and when the loss is no longer a number.
+    """
     recipe = replace(recipe, train=recipe.train.over(len(training)))
     if recipe.model.view == "crop":
         check_tiles(training, max(phase.size for phase in recipe.train.phases))
@@ -72,11 +87,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     fabric = launch(device, recipe.train)
     torch.manual_seed(recipe.train.seed)
-    bare = SEResNet50(**recipe.model.architecture()).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(
-        bare.parameters(), lr=1.0, weight_decay=recipe.train.weight_decay, fused=True
-    )
-    model, optimizer = fabric.setup(bare, optimizer)
+    bare = network(recipe).to(memory_format=torch.channels_last)
+    model, optimizer = fabric.setup(bare, new_optimizer(bare, recipe.train))
+    criterion = new_criterion(recipe, training)
     average = Average(bare, recipe.train.average_decay)
     state: dict[str, Any] = {
         "model": model, "optimizer": optimizer, "average": average.values,
@@ -85,7 +98,7 @@ def train(
     if (out / "last.ckpt").exists():
         _resume(fabric, out / "last.ckpt", state, average)
     if fabric.is_global_zero:
-        _forget_rows_after(out / "metrics.csv", state["samples"])
+        forget_rows_after(out / "metrics.csv", state["samples"])
     if state["stale"] >= recipe.train.patience:
         return dict(state["best"])
     skipped = SkippedList(out / "skipped.txt")
@@ -100,7 +113,7 @@ def train(
             pixels, labels, _, unreadable = batch
             skipped.add(unreadable)
             if len(labels) or fabric.world_size > 1:
-                losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels))
+                losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels, criterion))
             before = state["samples"]
             state["step"] += 1
             state["samples"] += drawn
@@ -134,6 +147,7 @@ def _step(
     state: dict[str, Any],
     pixels: Tensor,
     labels: Tensor,
+    criterion: Criterion,
 ) -> float:
     """One step of the optimizer; returns the loss. Dropout depends on seed, step and part alone."""
     for group in optimizer.param_groups:
@@ -146,7 +160,7 @@ def _step(
         torch.manual_seed(seed + fabric.global_rank * parts + part)
         waits = fabric.world_size > 1 and part < parts - 1
         with fabric.no_backward_sync(model, enabled=waits):  # type: ignore[arg-type]
-            loss = _loss(recipe, model, pixels[first:last], labels[first:last], fabric)
+            loss = _loss(recipe, model, pixels[first:last], labels[first:last], criterion, fabric)
             loss = loss * ((last - first) / len(labels) if len(labels) else 0.0)
             value += float(loss.item())
             if not math.isfinite(value):
@@ -160,16 +174,21 @@ def _step(
     return value
 
 
-def _loss(recipe: Recipe, model: nn.Module, pixels: Tensor, labels: Tensor, fabric: Fabric) -> Tensor:
+def _loss(
+    recipe: Recipe,
+    model: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    criterion: Criterion,
+    fabric: Fabric,
+) -> Tensor:
     """Mean loss of these samples; of none, which other processes wait for all the same, that of a blank
     one."""
     if not len(labels):
         size = recipe.model.view_size
         pixels = torch.zeros((2, 3, size, size), dtype=torch.uint8, device=fabric.device)
         labels = torch.zeros(2, dtype=torch.long, device=fabric.device)
-    logits = model(pixels.contiguous(memory_format=torch.channels_last))
-    smoothing = recipe.train.label_smoothing
-    return functional.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+    return criterion(model(pixels.contiguous(memory_format=torch.channels_last)).float(), labels)
 
 
 def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
@@ -185,16 +204,6 @@ def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average)
     fabric.print(f"goes on after {state['samples']:,} samples")
 
 
-def _forget_rows_after(path: Path, samples: int) -> None:
-    """Takes out evaluations later than the checkpoint that a run goes on from: they come again."""
-    if not path.exists():
-        return
-    with open(path, newline="", encoding="utf-8") as table:
-        head, *rows = list(csv.reader(table))
-    with open(path, "w", newline="", encoding="utf-8") as table:
-        csv.writer(table).writerows([head, *(row for row in rows if float(row[0]) <= samples)])
-
-
 class Validation:
     """What held-out images are shown as, and the averaged network's figures on them: `VALIDATION_TILES`
     balanced draws, or the whole part where the recipe does not balance."""
@@ -207,7 +216,7 @@ class Validation:
             items = [items[i] for i, _ in draws]
         centres = Centres(items, recipe.model.view, recipe.model.view_size)
         self.loader = DataLoader(centres, 64, collate_fn=collate, **_processes(workers))
-        self.skipped = skipped
+        self.skipped, self.classes = skipped, recipe.data.classes
 
     def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
         probabilities, truth = [], []
@@ -221,14 +230,17 @@ class Validation:
                 torch.autocast(device.type, torch.bfloat16, "bf16" in precision),
             ):
                 logits = model(pixels.to(device).contiguous(memory_format=torch.channels_last))
-            probabilities.append(logits.float().softmax(1)[:, 1].cpu().numpy())
+            probabilities.append(logits.float().softmax(1).cpu().numpy())
             truth += labels.tolist()
         if len(set(truth)) < 2:
             raise ConfigurationError(
-                "the validation part has no readable images of one class; "
+                "the validation part has readable images of one class only; "
                 f"{self.skipped.path} lists what could not be read."
             )
-        return summary(np.array(truth), np.concatenate(probabilities))
+        given = np.concatenate(probabilities)
+        if self.classes:
+            return class_summary(np.array(truth), given)
+        return summary(np.array(truth), given[:, 1])
 
 
 def _batches(
@@ -281,32 +293,19 @@ def _evaluate(
 ) -> None:
     row: dict[str, float] = {}
     if fabric.is_global_zero:
-        averaged = SEResNet50(**recipe.model.architecture())
+        averaged = network(recipe)
         averaged.load_state_dict(average.values)
         averaged.to(fabric.device, memory_format=torch.channels_last)
         figures = watch.figures(averaged, fabric.device, recipe.train.precision)
         row = {"samples": state["samples"], "loss": _mean(losses), **figures, "at": time.time()}
         print("  ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "at"))
-        _append(out / "metrics.csv", row)
+        append_row(out / "metrics.csv", row)
     row = fabric.broadcast(row)
     if row[recipe.train.monitor] > state["best"].get(recipe.train.monitor, -1.0):
         state["best"], state["stale"] = row, 0
         _save(fabric, out / "best.ckpt", {"weights": average.values, "recipe": recipe.name, "row": row})
     else:
         state["stale"] += 1
-
-
-def _append(path: Path, row: dict[str, float]) -> None:
-    """Adds a row; a table that an earlier version began keeps its columns."""
-    columns, begun = list(row), path.exists()
-    if begun:
-        with open(path, newline="", encoding="utf-8") as table:
-            columns = next(csv.reader(table))
-    with open(path, "a", newline="", encoding="utf-8") as table:
-        writer = csv.DictWriter(table, columns, extrasaction="ignore")
-        if not begun:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _mean(values: Sequence[float]) -> float:
