@@ -120,4 +120,30 @@ def test_the_command_writes_the_texture_into_the_manifest(
     manifest = load_package(model).manifest
     assert manifest.version == "7" and manifest.texture is not None
     assert Texture.from_dict(manifest.texture).weights.any()
+    until_calibrated = Calibration.from_dict(manifest.calibration)
+    assert until_calibrated.probability(np.array([-9.0], np.float32), 2.0) == pytest.approx(
+        0.8808, abs=1e-4
+    )
     assert "8 images" in capsys.readouterr().out
+
+
+def test_a_recipe_of_some_categories_takes_these_alone(
+    items: list[Item], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = networks.package(tmp_path / "model", networks.SMALL)
+    recipe = tmp_path / "toy.toml"
+    data = '[data]\ncategories = ["drawn"]\nvalidation_origins = ["ai-0", "real-0"]\n'
+    recipe.write_text(f'name = "toy"\nabout = ""\n{data}', encoding="utf-8")
+    folder = items[0].path.parent
+    common = [str(model), "--data", str(folder), "--recipe", str(recipe)]
+    for kinds in (("drawn", "drawn", "other"), ("photo", "photo", "other")):
+        rows = [
+            f"{i.path.name},{i.label},{i.generator},{i.source},{kinds[int(i.source[-1])]}" for i in items
+        ]
+        text = "\n".join(["path,label,generator,source,category", *rows])
+        (folder / "manifest.csv").write_text(text, encoding="utf-8")
+        if "drawn" in kinds:
+            assert main(["texture", *common, "--workers", "1"]) == 0
+            assert "4 images" in capsys.readouterr().out
+        assert main(["calibrate", *common, "--no-crops"]) == int("drawn" not in kinds)
+    assert "no category drawn; known are other, photo" in capsys.readouterr().err

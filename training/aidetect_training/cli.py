@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--trained-on", default="", help="one sentence for the manifest")
     sub.add_argument("--out", type=Path, required=True)
 
-    sub = command("texture", "fit a model's texture, hand-made features next to its network")
+    sub = command(
+        "texture", "fit a model's texture, which alone decides, at its own odds, until it is calibrated"
+    )
     sub.add_argument("model", type=Path, help="folder or manifest of an exported model; rewritten")
     sub.add_argument("--recipe", required=True, help="its validation origins are left out")
     sub.add_argument(
@@ -117,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data", type=Path, required=True, help="folder of held-out images with manifest.csv"
     )
+    sub.add_argument("--recipe", help="take only images that it uses")
     sub.add_argument("--tiers", default="clean,web,hard")
     sub.add_argument("--backend", default="auto")
     sub.add_argument(

@@ -115,7 +115,7 @@ def export(arguments: argparse.Namespace) -> None:
 
 def texture(arguments: argparse.Namespace) -> None:
     from .data import split
-    from .export import rewrite
+    from .export import UNCALIBRATED, rewrite
     from .layouts import read_dataset
     from .recipe import load_recipe
     from .texture_fit import fit_texture
@@ -125,7 +125,8 @@ def texture(arguments: argparse.Namespace) -> None:
     training, _ = split(items, recipe.data)
     texture = fit_texture(training, recipe.data.balance, arguments.workers)
     changes = {"version": arguments.version} if arguments.version else {}
-    path = rewrite(arguments.model, texture=texture, **changes)
+    alone = {**UNCALIBRATED, "both": [0.0, 0.0, 0.0], "alone": [0.0, 0.0], "texture": [1.0, 1.0]}
+    path = rewrite(arguments.model, texture=texture, calibration=alone, **changes)
     print(f"{len(training):,} images; next: aidetect-train calibrate {path} --data …")
 
 
@@ -133,12 +134,16 @@ def calibrate(arguments: argparse.Namespace) -> None:
     from aidetect._weights import load_package
 
     from .calibrate import fit
+    from .data import chosen
     from .export import rewrite
     from .layouts import read_dataset
+    from .recipe import load_recipe
     from .scoring import score_package
 
     package = load_package(arguments.model)
     items, crops = read_dataset(arguments.data), not arguments.no_crops
+    if arguments.recipe:
+        items = chosen(items, load_recipe(arguments.recipe).data)
     tiers = arguments.tiers.split(",")
     scores = score_package(package, items, tiers, arguments.backend, crops=crops)
     calibration = fit(scores, crops=crops)
