@@ -6,9 +6,9 @@ leaves as a typed error. No global of Pillow is changed, so that a program using
 the decoder classes are called directly, which is what `Image.open(formats=…)` does less its own
 pixel limit and its warning.
 
-What the pixels go through is the first half of the preprocessing contract (`_views.CONTRACT`):
-decode, first frame, 16-bit and float to 8 bits, ICC profile to sRGB, alpha on white, EXIF
-orientation.
+What the pixels go through, here and in `_pixels.py`, is the first half of the preprocessing
+contract (`_views.CONTRACT`): decode, first frame, 16-bit and float to 8 bits, ICC profile to sRGB,
+alpha on white, EXIF orientation.
 """
 
 import importlib
@@ -18,11 +18,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageFile, features
+from PIL import Image, ImageFile, features
 from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
@@ -40,6 +39,7 @@ from ._errors import (
 )
 from ._image_format import identify, label_of, refused
 from ._image_header import gif_frames, orientation, png_parts, tiff_pages, webp_size
+from ._pixels import to_pixels
 from ._provenance._stealth import hidden_mark
 from ._text import printable
 
@@ -53,16 +53,6 @@ _QUIET_LOCK = threading.Lock()
 
 _LOADING = tuple(threading.Lock() for _ in range(61))
 """One is held, chosen by an image's id, while it is loaded: Pillow lets no two threads do that."""
-
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +86,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS, name: str | None = None
             if exif is None:
                 exif = file.info.get("exif")
             mark = hidden_mark(file)
-            pixels = _to_pixels(file, orientation(exif))
+            pixels = to_pixels(file, orientation(exif))
     return _decoded(pixels, form, frames, first=True, mark=mark)
 
 
@@ -127,7 +117,7 @@ def from_pil(
         with guard:
             frames = 1 if form == "MPO" else int(getattr(image, "n_frames", 1))
             image.load()
-        pixels = _to_pixels(image, orientation(image.info.get("exif")))
+        pixels = to_pixels(image, orientation(image.info.get("exif")))
     return _decoded(pixels, form, frames, first=image.tell() == 0)
 
 
@@ -272,82 +262,3 @@ def _quiet() -> Iterator[None]:
     with _QUIET_LOCK, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(PIL|pillow_heif)\.")
         yield
-
-
-def _to_pixels(image: Image.Image, turned: int) -> NDArray[np.uint8]:
-    """Any loaded image as (height, width, 3) uint8 sRGB; `turned` is its EXIF orientation."""
-    profile = image.info.get("icc_profile")
-    alpha: Image.Image | None = None
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        image = _to_eight_bits(image)
-    elif image.has_transparency_data:
-        image, alpha = _split_alpha(image)
-    image = _to_srgb(image, profile)
-    if alpha is not None:
-        white = Image.new("RGB", image.size, (255, 255, 255))
-        white.paste(image, mask=alpha)
-        image = white
-    if turned in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[turned])
-    return np.asarray(image)
-
-
-def _split_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Colour and alpha of an image with any kind of transparency; None where all is opaque."""
-    if image.mode in {"La", "RGBa"}:
-        image = image.convert(image.mode.upper())
-    if image.mode == "LA":
-        return image.getchannel("L"), image.getchannel("A")
-    if image.mode != "RGBA":
-        image = image.convert("RGBA")
-    alpha = image.getchannel("A")
-    return image.convert("RGB"), None if alpha.getextrema() == (255, 255) else alpha
-
-
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit, 32-bit and float gray as 8-bit gray; a transparent gray value becomes white.
-
-    16 bits: v·255/65535, rounded. The wider types have no fixed white, so the range of the values
-    tells it: 0–1 (float only), 0–255 or 0–65535 with a little overshoot clipped, else stretched.
-    """
-    values: NDArray[Any] = np.asarray(image)
-    if image.mode.startswith("I;16"):
-        table = ((np.arange(65536, dtype=np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-        gray = table[values]
-        clear = image.info.get("transparency")
-        if isinstance(clear, int):
-            gray[values == clear] = 255
-        return Image.fromarray(gray)
-    finite = values[np.isfinite(values)]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
-    whites, slack = ((1.0, 255.0, 65535.0), 0.25) if image.mode == "F" else ((255.0, 65535.0), 0.0)
-    for white in whites:
-        if low >= -slack * white and high <= (1 + slack) * white:
-            low, high = 0.0, white
-            break
-    bounded = np.nan_to_num(np.clip(values.astype(np.float64), low, high), nan=low)
-    scaled = np.rint((bounded - low) * (255 / max(high - low, 1e-9)))
-    return Image.fromarray(scaled.astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, profile: object) -> Image.Image:
-    """RGB, through the embedded ICC profile where it fits the image, else by plain conversion.
-
-    A profile that is broken or meant for another colour space is ignored, as browsers do. One
-    that calls itself sRGB is skipped: most photographs carry it, and it would change nothing.
-    """
-    if image.mode not in {"RGB", "L", "CMYK", "LAB"}:
-        image = image.convert("RGB")
-    if isinstance(profile, bytes) and profile:
-        try:
-            source = ImageCms.ImageCmsProfile(BytesIO(profile))
-            description = (source.profile.profile_description or "").lower()
-            fits = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}.get(image.mode)
-            if source.profile.xcolor_space.strip() == fits and (
-                "srgb" not in description or "linear" in description or fits != "RGB"
-            ):
-                target = ImageCms.createProfile("sRGB")
-                return ImageCms.buildTransform(source, target, image.mode, "RGB").apply(image)
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return image if image.mode == "RGB" else image.convert("RGB")
