@@ -2,8 +2,8 @@
 // and may be ended at any time; what must last is in storage.
 
 import { Api, Problem } from "./lib/api.js";
-import { cancel, hurry, hurryAll, run } from "./lib/check.js";
-import { all, load, over, remove, save, tidy } from "./lib/jobs.js";
+import { cancel, halt, hurry, hurryAll, run } from "./lib/check.js";
+import { all, load, over, remove, save, tidy, whole } from "./lib/jobs.js";
 import { forget, forgetAll, keep, kept } from "./lib/kept.js";
 import { asBlob } from "./lib/pictures.js";
 import { settings } from "./lib/settings.js";
@@ -17,6 +17,7 @@ const OWN = chrome.runtime.getURL("");
 const LONGEST_SRC = 100_000;
 const NOT_CONNECTED = ["key_missing", "key_invalid", "scope_missing"];
 const BORN = Date.now();
+let counted = Promise.resolve();
 
 chrome.runtime.onInstalled.addListener(async ({ reason }) => {
   await menus();
@@ -71,7 +72,7 @@ async function start({ tab, frame, src, incognito = false, name, blob = null }) 
   /** @type {Job} */
   const job = {
     id: crypto.randomUUID(), tab: page ? tab : -1, page, frame, src: blob ? "" : src, given: blob !== null, fresh: false,
-    incognito, shot: false, check: null, asked: null, refused: [], at: 0, view,
+    incognito, shot: false, check: null, asked: null, refused: [], map: null, at: 0, view,
   };
   if (blob) await keep(job.id, blob, incognito);
   await save(job);
@@ -99,20 +100,24 @@ async function told(job) {
   await count();
   if (job.tab < 0) return; // extension pages watch the storage
   const chosen = await settings();
-  const message = { type: "view", page: job.page, job: job.id, at: job.at, view: job.view, src: job.src, words: await words(chosen.language) };
+  const { id, page, at, view, src } = job;
+  const message = { type: "view", page, job: id, at, view, src, more: !whole(job), words: await words(chosen.language) };
   await chrome.tabs.sendMessage(job.tab, message, { frameId: 0 }).catch(() => {});
 }
 
-/** The number of checks under way, on the button. */
-async function count() {
-  const busy = (await all()).filter((one) => !over(one)).length;
-  await chrome.action.setBadgeText({ text: busy ? String(busy) : "" });
+/** The number of checks under way, on the button: counted one after the other, so that the last stays. */
+function count() {
+  counted = counted.then(async () => {
+    const busy = (await all()).filter((one) => !over(one)).length;
+    await chrome.action.setBadgeText({ text: busy ? String(busy) : "" });
+  }).catch(() => {});
+  return counted;
 }
 
 /** Goes on with checks that the last service worker left unfinished. */
 async function resume() {
   await count();
-  for (const job of await all()) if (!over(job) && job.at < BORN) run(job.id, told).then(tidy);
+  for (const job of await all()) if (!whole(job) && job.at < BORN) run(job.id, told).then(tidy);
 }
 
 /** Makes those checks again that failed for want of a key. */
@@ -143,7 +148,8 @@ async function act(job, message) {
     case "cancel":
       await cancel(job.id);
       await remove([job.id]);
-      return count();
+      await count();
+      return halt(job.id);
     case "retry":
       return over(job) ? again(job) : hurry(job.id);
     case "recheck":
@@ -169,7 +175,9 @@ async function act(job, message) {
 
 /** @param {Job} job @param {Partial<Job>} [otherwise] */
 async function again(job, otherwise = {}) {
-  Object.assign(job, { check: null, asked: null }, otherwise);
+  await halt(job.id); // its heat map may still be on its way
+  job = (await load(job.id)) ?? job;
+  Object.assign(job, { check: null, asked: null, map: null }, otherwise);
   Object.assign(job.view, { state: "waiting", verdict: null, problem: null, signature: null, heatmap: null, position: null });
   if (!job.given) await forget([job.id]);
   await save(job);

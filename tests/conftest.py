@@ -3,16 +3,25 @@
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image, ImageFilter
 
 if TYPE_CHECKING:
     from .end_to_end.stack import Stack
+
+# The same examples each time, however long this machine takes for them: what is found by chance is for
+# tests/fuzz_provenance.py.
+settings.register_profile(
+    "tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +36,19 @@ def interruptible() -> None:
     the tests start; Ctrl-C is to reach them."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What browsers, servers and libraries leave in the folder for temporary files goes when the tests
+    end. Its path is short, as those of sockets have to be."""
+    tmp_path_factory.getbasetemp()  # pytest's own stays, with the pictures in it
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tempfile.mkdtemp(prefix="aidetect-")
+        patch.setenv("TMPDIR", folder)
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

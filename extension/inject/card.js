@@ -80,10 +80,12 @@
       else actions.close?.();
     });
 
-    /** @type {string} */
+    /** What the rest was drawn from. */
     let drawn = "";
     /** @type {any} */
     let shown = null;
+    /** Whether the answer that is drawn has its heat map. */
+    let mapped = false;
 
     function show(/** @type {any} */ view) {
       shown = view;
@@ -105,12 +107,23 @@
       badge.dataset.icon = label;
       // The rest is drawn anew only where it changes: nothing that somebody is using goes away under them.
       const kind = done ? "done" : failed ? "failed" : view.state === "paused" ? "paused" : "busy";
-      if (kind === drawn && kind !== "done" && kind !== "failed") return;
-      drawn = kind;
-      const focused = rest.contains(root.activeElement);
-      rest.replaceChildren(...(done ? answer(view) : [buttons(kind, view)]).filter(Boolean));
-      if (focused) article.focus();
+      const from = kind + (done ? contents(view) : failed ? JSON.stringify(view.problem) : "");
+      if (from !== drawn) {
+        drawn = from;
+        mapped = false;
+        const focused = rest.contains(root.activeElement);
+        rest.replaceChildren(...(done ? answer(view) : [buttons(kind, view)]).filter(Boolean));
+        if (focused) article.focus();
+      }
+      if (done && view.heatmap && !mapped) {
+        mapped = true;
+        addHeatmap(view);
+      }
     }
+
+    /** What an answer is drawn from. Its heat map may come later. @param {any} view */
+    const contents = ({ name, verdict, signature, picture, got, attachable }) =>
+      JSON.stringify([name, verdict, signature, picture, got, attachable]);
 
     function set(/** @type {any} */ element, /** @type {string} */ value) {
       if (element.textContent !== value) element.textContent = value; // a screen reader reads changes
@@ -140,9 +153,10 @@
         h("div", {}, h("h4", { "aria-level": level + 1 }, t("evidence_title")),
           h("ul", { class: "evidence" }, ...text.evidence(view.verdict, t).map(evidence))),
         h("details", {}, h("summary", {}, t("details_title")), pairs(text.facts(view, t))));
-      const figure = picture(view);
       const form = actions.report ? reportForm() : null;
-      return [h("div", { class: figure ? "body pictured" : "body" }, figure, why), done(form), form];
+      const body = h("div", { class: "body" }, why);
+      if (view.picture || view.heatmap) addPicture(body, view);
+      return [body, done(form), form];
     }
 
     function evidence(/** @type {any} */ row) {
@@ -160,9 +174,8 @@
       return h("dl", {}, ...all.flatMap(([title, value]) => [h("dt", {}, title), h("dd", {}, h("bdi", {}, value))]));
     }
 
-    /** The image with the heat map over it. Null where there is neither. */
-    function picture(/** @type {any} */ view) {
-      if (!view.picture && !view.heatmap) return null;
+    /** The image, or why it is not shown, with room for the heat map over it. */
+    function addPicture(/** @type {any} */ body, /** @type {any} */ view) {
       const { width, height } = view.verdict.image;
       const frame = h("div", { class: "frame" });
       frame.style.setProperty("--ratio", String(Math.min(4, Math.max(0.25, width / height)) || 1));
@@ -178,16 +191,18 @@
         });
         frame.append(image);
       }
-      const figure = h("figure", {}, frame);
-      if (view.heatmap) addHeatmap(figure, frame, view.heatmap, Boolean(view.picture));
-      return figure;
+      body.prepend(h("figure", {}, frame));
+      body.classList.add("pictured");
     }
 
-    async function addHeatmap(/** @type {any} */ figure, /** @type {any} */ frame, /** @type {() => Promise<Blob|null>} */ load, /** @type {boolean} */ over) {
-      const canvas = await load().then((blob) => (blob ? paint(blob) : null)).catch(() => null);
-      if (!canvas) return;
+    async function addHeatmap(/** @type {any} */ view) {
+      const body = rest.querySelector(".body");
+      const canvas = await view.heatmap().then((/** @type {Blob | null} */ blob) => (blob ? paint(blob) : null)).catch(() => null);
+      if (!canvas || !body) return;
+      if (!body.querySelector("figure")) addPicture(body, view);
+      const figure = body.querySelector("figure"), frame = body.querySelector(".frame");
       canvas.setAttribute("aria-hidden", "true");
-      const slider = h("input", { type: "range", min: "0", max: "100", step: "5", value: over ? "60" : "100", id: "strength", "aria-describedby": "heat" });
+      const slider = h("input", { type: "range", min: "0", max: "100", step: "5", value: view.picture ? "60" : "100", id: "strength", "aria-describedby": "heat" });
       const draw = () => { canvas.style.opacity = String(slider.value / 100); };
       slider.addEventListener("input", draw);
       draw();

@@ -9,8 +9,10 @@ globalThis.aidetectPlace ??= (() => {
   if (!(document.documentElement instanceof HTMLElement)) return { page: null };
   const TICK_MS = 5_000;
   const page = [...crypto.getRandomValues(new Uint32Array(4))].join("-");
-  /** Job → its card, and when what it shows was so. @type {Map<string, {card: any, over: boolean, at: number}>} */
+  /** Job → its card, when what it shows was so, and whether more is to come. @type {Map<string, {card: any, over: boolean, more: boolean, at: number}>} */
   const cards = new Map();
+  /** Job → until when its card is not to come back, once it was closed. @type {Map<string, number>} */
+  const closed = new Map();
   const shelf = makeShelf();
   let timer = 0;
 
@@ -58,16 +60,18 @@ globalThis.aidetectPlace ??= (() => {
   }
 
   /** @param {any} message */
-  function show({ job, at, view, words, src }) {
+  function show({ job, at, view, words, src, more }) {
     let held = cards.get(job);
+    // What comes late is passed over, and nobody who fills in a form is disturbed by what is shown already.
+    if (at <= (held?.at ?? closed.get(job) ?? 0)) return;
     if (!held) {
       const t = globalThis.aidetectCardText.translator(words.messages, words.lang);
-      held = { card: globalThis.aidetectCard.create({ t, actions: actionsFor(job), mode: "closed", level: 2 }), over: false, at: 0 };
+      held = { card: globalThis.aidetectCard.create({ t, actions: actionsFor(job), mode: "closed", level: 2 }), over: false, more: true, at: 0 };
       cards.set(job, held);
       shelf.prepend(held.card.host);
     }
-    if (held.at === at) return; // nobody who fills in a form is disturbed by what is shown already
     held.at = at;
+    held.more = more;
     held.over = view.state === "done" || view.state === "failed";
     const heatmap = view.heatmap ? async () => blobOf(view.heatmap) : null;
     const picture = view.picture ?? (view.got?.kind === "url" && /^https?:/.test(src) ? src : null);
@@ -80,8 +84,9 @@ globalThis.aidetectPlace ??= (() => {
   function actionsFor(job) {
     const act = (/** @type {string} */ action) => () => tell({ type: "action", job, action });
     const close = () => {
-      if (!cards.get(job)?.over) tell({ type: "action", job, action: "cancel" });
-      drop(job);
+      const cancelled = !cards.get(job)?.over;
+      if (cancelled) tell({ type: "action", job, action: "cancel" });
+      drop(job, cancelled);
     };
     return {
       close, cancel: close, retry: act("retry"), recheck: act("recheck"), connect: act("connect"), choose: act("choose"),
@@ -93,8 +98,9 @@ globalThis.aidetectPlace ??= (() => {
     };
   }
 
-  /** @param {string} job */
-  function drop(job) {
+  /** What moves on elsewhere brings its card back, unless it was cancelled. @param {string} job @param {boolean} [cancelled] */
+  function drop(job, cancelled = false) {
+    closed.set(job, cancelled ? Infinity : cards.get(job)?.at ?? 0);
     cards.get(job)?.card.remove();
     cards.delete(job);
     if (!cards.size) shelf.remove();
@@ -103,7 +109,7 @@ globalThis.aidetectPlace ??= (() => {
   /** While a check runs, asks the background from time to time: browsers end it when it looks idle. */
   function tick() {
     clearTimeout(timer);
-    if ([...cards.values()].every((one) => one.over)) return;
+    if (![...cards.values()].some((one) => one.more)) return;
     timer = window.setTimeout(async () => {
       await tell({ type: "tick" });
       tick();

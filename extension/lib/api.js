@@ -39,9 +39,9 @@ export class Api {
     return answer.status === 204 ? null : answer.json();
   }
 
-  /** @param {string} path @returns {Promise<Blob>} */
-  async blob(path) {
-    return (await this.send(path)).blob();
+  /** @param {string} path @param {AbortSignal} [signal] @returns {Promise<Blob>} */
+  async blob(path, signal) {
+    return (await this.send(path, { signal })).blob();
   }
 
   /** @param {string} path @param {any} value @param {AbortSignal} [signal] */

@@ -4,7 +4,7 @@
 import { Api, Problem } from "./api.js";
 import { acquire, find } from "./bytes.js";
 import { knows, remember } from "./history.js";
-import { load, over, save } from "./jobs.js";
+import { load, over, save, whole } from "./jobs.js";
 import { keep, kept } from "./kept.js";
 import { asDataAddress, sha256, thumbnail } from "./pictures.js";
 import { HERE, settings } from "./settings.js";
@@ -19,10 +19,8 @@ const ADDRESS_FAILED = new Set([
   "not_an_image", "too_large", "truncated", "unreachable",
 ]);
 
-/** @type {Map<string, AbortController>} */
+/** @type {Map<string, Run>} */
 const running = new Map();
-/** @type {Map<string, () => void>} */
-const pauses = new Map();
 
 /** @typedef {(job: import("./jobs.js").Job) => Promise<void>} Told */
 
@@ -32,45 +30,72 @@ const pauses = new Map();
  */
 export async function run(id, told) {
   if (running.has(id)) return;
-  const abort = new AbortController();
-  running.set(id, abort);
-  try {
-    const job = await load(id);
-    if (job && !over(job)) await new Run(job, told, abort.signal).go();
-  } finally {
-    running.delete(id);
-  }
+  const one = new Run(id, told);
+  running.set(id, one);
+  one.ended = one.go().finally(() => running.delete(id));
+  await one.ended;
+}
+
+/** Ends it here, and waits until it has. @param {string} id */
+export async function halt(id) {
+  const one = running.get(id);
+  one?.stop();
+  await one?.ended;
 }
 
 /** Ends it here and at the server. @param {string} id */
 export async function cancel(id) {
-  running.get(id)?.abort();
-  pauses.get(id)?.();
+  running.get(id)?.stop();
   const job = await load(id);
   if (job?.check && !over(job)) new Api(await settings()).json(`/v1/checks/${job.check}`, { method: "DELETE" }).catch(() => {});
 }
 
 /** Goes on now instead of when a pause is over. @param {string} id */
 export function hurry(id) {
-  pauses.get(id)?.();
+  running.get(id)?.hurry();
 }
 
 /** All go on now: what they waited for may be there. */
 export function hurryAll() {
-  for (const go of [...pauses.values()]) go();
+  for (const one of running.values()) one.hurry();
 }
 
 class Run {
-  /** @param {import("./jobs.js").Job} job @param {Told} told @param {AbortSignal} signal */
-  constructor(job, told, signal) {
-    this.job = job;
+  /** @param {string} id @param {Told} told */
+  constructor(id, told) {
+    this.id = id;
     this.told = told;
-    this.signal = signal;
-    /** @type {Api} */
+    this.abort = new AbortController();
+    this.signal = this.abort.signal;
+    this.job = /** @type {import("./jobs.js").Job} */ (/** @type {unknown} */ (null));
     this.api = new Api({ server: "", key: "" });
+    /** Somebody was in a hurry, since the last pause or in it. */
+    this.hurried = false;
+    /** @type {(() => void) | null} */
+    this.wake = null;
+    /** @type {Promise<void>} */
+    this.ended = Promise.resolve();
+  }
+
+  stop() {
+    this.abort.abort();
+    this.wake?.();
+  }
+
+  hurry() {
+    this.hurried = true;
+    this.wake?.();
   }
 
   async go() {
+    const job = await load(this.id);
+    if (!job) return;
+    this.job = job;
+    if (!over(job)) await this.check();
+    if (!whole(job)) await this.addHeatmap().catch(() => {});
+  }
+
+  async check() {
     try {
       await this.connect();
       await this.finish(await this.answer());
@@ -86,6 +111,13 @@ class Run {
     const chosen = await settings();
     if (!chosen.key) throw new Problem("key_missing");
     this.api = new Api(chosen);
+  }
+
+  /** Whether the settings name another server or key by now. That is used from here on. */
+  async moved() {
+    const { server, key } = this.api;
+    await this.connect();
+    return this.api.server !== server || this.api.key !== key;
   }
 
   /** The server's last word; while an address leads it nowhere, another way to the image is tried. @returns {Promise<any>} */
@@ -125,6 +157,7 @@ class Run {
     if (found.alt && !/^https?:/.test(job.src)) job.view.name = found.alt;
     const acquired = await acquire(job, found, await settings());
     job.view.got = acquired.got;
+    this.signal.throwIfAborted(); // what was cancelled meanwhile is not kept
     await save(job);
     if (acquired.blob) await keep(job.id, acquired.blob, job.incognito);
     return acquired;
@@ -171,16 +204,31 @@ class Run {
       await this.change({ state: "failed", problem: { ...answer.problem, limit } });
       return;
     }
-    const heatmap = answer.heatmap ? await this.api.blob(answer.heatmap).then(asDataAddress, () => null) : null;
-    await this.change({ state: "done", verdict: answer.verdict, signature: answer.signature, heatmap });
-    if (!this.job.incognito) await remember(this.job.view);
+    const { verdict, signature } = answer;
+    this.signal.throwIfAborted();
+    if (!this.job.incognito) await remember({ name: this.job.view.name, verdict, signature });
+    this.job.map = answer.heatmap ?? null;
+    await this.change({ state: "done", verdict, signature });
+  }
+
+  /** Reads the heat map, for which no verdict waits: the server may put it off, as any request. */
+  async addHeatmap() {
+    let heatmap = null;
+    try {
+      await this.connect();
+      heatmap = await asDataAddress(await this.patiently(() => this.api.blob(String(this.job.map), this.signal), false));
+    } catch {
+      // The verdict stands without it.
+    }
+    this.job.map = null;
+    await this.change({ heatmap });
   }
 
   /**
-   * Tries until it works or waiting cannot help, telling why it waits.
-   * @template T @param {() => Promise<T>} request @returns {Promise<T>}
+   * Tries until it works or waiting cannot help, telling why it waits unless that is nobody's concern.
+   * @template T @param {() => Promise<T>} request @param {boolean} [telling] @returns {Promise<T>}
    */
-  async patiently(request) {
+  async patiently(request, telling = true) {
     const { state, position } = this.job.view;
     for (let tries = 0; ; tries += 1) {
       try {
@@ -188,31 +236,38 @@ class Run {
         if (this.job.view.state === "paused") await this.change({ state, position });
         return answer;
       } catch (error) {
-        if (!(error instanceof Problem) || !error.why || this.signal.aborted) throw error;
+        if (!(error instanceof Problem) || this.signal.aborted) throw error;
+        if (!error.why) {
+          if (await this.moved()) continue; // another key than the one that was refused
+          throw error;
+        }
         const cut = error.why === "offline" && !navigator.onLine && !HERE.test(new URL(this.api.server).hostname);
-        await this.wait(cut ? "network" : error.why, Math.min(error.seconds ?? Math.min(2 ** tries, LONGEST_GUESS), LONGEST_PAUSE));
+        await this.wait(cut ? "network" : error.why, Math.min(error.seconds ?? Math.min(2 ** tries, LONGEST_GUESS), LONGEST_PAUSE), telling);
         await this.connect();
       }
     }
   }
 
-  /** @param {string} why @param {number} seconds */
-  async wait(why, seconds) {
+  /** @param {string} why @param {number} seconds @param {boolean} telling */
+  async wait(why, seconds, telling) {
     const end = Date.now() + 1000 * (seconds + Math.random() / 4);
     for (let left = seconds; left > 0; left = (end - Date.now()) / 1000) {
-      await this.change({ state: "paused", paused: { why, seconds: Math.ceil(left) } });
+      if (telling) await this.change({ state: "paused", paused: { why, seconds: Math.ceil(left) } });
+      else await load(this.id); // a call of its own
       if (await this.pause(Math.min(left, SLICE))) return;
     }
   }
 
   /** @param {number} seconds @returns {Promise<boolean>} whether somebody was in a hurry */
   async pause(seconds) {
-    const hurried = await new Promise((go) => {
-      pauses.set(this.job.id, () => go(true));
-      setTimeout(() => go(false), 1000 * seconds);
+    if (!this.hurried) await new Promise((/** @type {(value?: undefined) => void} */ go) => {
+      this.wake = go;
+      setTimeout(go, 1000 * seconds);
     });
-    pauses.delete(this.job.id);
+    this.wake = null;
     this.signal.throwIfAborted();
+    const { hurried } = this;
+    this.hurried = false;
     return hurried;
   }
 

@@ -16,7 +16,8 @@ import { forget } from "./kept.js";
  * @property {string | null} check the server's id, once it was sent
  * @property {string | null} asked the address that the server was given
  * @property {string[]} refused addresses that the server could not fetch
- * @property {number} at when it last moved, in ms
+ * @property {string | null} map where the server has the heat map, until it was read
+ * @property {number} at when it last moved, in ms; later with every change
  * @property {any} view what the card shows
  */
 
@@ -26,7 +27,7 @@ const KEPT_MS = 3600 * 1000;
 
 /** @param {Job} job */
 export async function save(job) {
-  job.at = Date.now();
+  job.at = Math.max(Date.now(), (job.at || 0) + 1);
   await chrome.storage.session.set({ [PREFIX + job.id]: job });
 }
 
@@ -58,4 +59,9 @@ export async function tidy() {
 /** @param {Job} job */
 export function over(job) {
   return job.view.state === "done" || job.view.state === "failed";
+}
+
+/** Whether nothing of it is still to come. @param {Job} job */
+export function whole(job) {
+  return over(job) && !job.map;
 }

@@ -2,7 +2,7 @@
 
 import { hostOf, patternOf } from "../lib/bytes.js";
 import { load } from "../lib/jobs.js";
-import { $, begin } from "./common.js";
+import { $, begin, reveal } from "./common.js";
 
 const id = new URLSearchParams(location.search).get("job") ?? "";
 const [t, job] = await Promise.all([begin(), load(id)]);
@@ -20,6 +20,7 @@ $("allow").addEventListener("click", () => {
   }, (error) => { $("told").textContent = String(error); });
 });
 $("shot").addEventListener("click", () => go("screenshot"));
+reveal();
 
 /** Goes on with the check, where its card is. @param {string} action */
 async function go(action) {

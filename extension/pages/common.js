@@ -6,15 +6,19 @@ import { fill, words } from "../lib/words.js";
 /** @param {string} id @returns {any} */
 export const $ = (id) => document.getElementById(id);
 
-/** Speaks the chosen language; fills the page in. @returns {Promise<any>} the translator */
+/** Speaks the chosen language; fills the page in, which is not shown yet. @returns {Promise<any>} the translator */
 export async function begin() {
   const { messages, lang } = await words((await settings()).language);
   const t = globalThis.aidetectCardText.translator(messages, lang);
   document.documentElement.lang = lang;
   fill(document, t);
   document.title = `${document.querySelector("h1")?.textContent} – ${t("app_name")}`;
-  document.body.hidden = false;
   return t;
+}
+
+/** Shows the page, once it heeds what is done on it and nothing that is typed would be overwritten. */
+export function reveal() {
+  document.body.hidden = false;
 }
 
 /** @param {string} tag @param {Record<string, any>} [props] @param {...(Node | string)} children @returns {any} */

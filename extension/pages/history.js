@@ -2,7 +2,7 @@
 
 import { entries, forget, shorten } from "../lib/history.js";
 import { settings } from "../lib/settings.js";
-import { $, begin } from "./common.js";
+import { $, begin, reveal } from "./common.js";
 import { listEntries } from "./entries.js";
 
 const t = await begin();
@@ -10,6 +10,7 @@ $("about").textContent = t("page_history_about", { count: (await settings()).his
 $("clear").addEventListener("click", () => shorten(0));
 chrome.storage.local.onChanged.addListener((changes) => { if (changes.entries) list(); });
 await list();
+reveal();
 
 async function list() {
   const kept = await entries();

@@ -2,12 +2,11 @@
 
 import { shorten } from "../lib/history.js";
 import { change, MOST_HISTORY, settings } from "../lib/settings.js";
-import { $, begin, button, make, open } from "./common.js";
+import { $, begin, button, make, open, reveal } from "./common.js";
 import { connects, hostOf } from "./connect.js";
 
 let t = await begin();
 await show();
-
 connects($("server"), $("told"), () => t, () => ({ address: $("address").value, secret: $("secret").value }), async () => {
   $("secret").value = "";
   await show();
@@ -33,6 +32,7 @@ $("language").addEventListener("change", async () => {
 });
 chrome.permissions.onAdded.addListener(listSites);
 chrome.permissions.onRemoved.addListener(listSites);
+reveal();
 
 async function show() {
   const { server, key, privacy, history, language } = await settings();

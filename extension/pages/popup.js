@@ -5,7 +5,7 @@ import { entries } from "../lib/history.js";
 import { all, over } from "../lib/jobs.js";
 import { asDataAddress } from "../lib/pictures.js";
 import { settings } from "../lib/settings.js";
-import { $, begin, button, clean, make, open, openReport } from "./common.js";
+import { $, begin, button, clean, make, open, openReport, reveal } from "./common.js";
 import { listEntries } from "./entries.js";
 
 const MOST_FILES = 20;
@@ -47,6 +47,7 @@ $("empty").hidden = kept.length > 0;
 $("all").hidden = kept.length === 0;
 listEntries($("entries"), kept, t);
 await listJobs();
+reveal();
 await listImages();
 
 async function detach() {
@@ -94,18 +95,28 @@ async function send(image, data = null) {
   return (await chrome.runtime.sendMessage({ type: "start", image: { ...image, incognito }, data })).job;
 }
 
-/** Checks that are not over, which the number on the button counts. */
+/** Checks that are not over, which the number on the button counts. What is there stays: it may be in use. */
 async function listJobs() {
-  const { progress } = globalThis.aidetectCardText;
   const busy = (await all()).filter((job) => !over(job));
   $("busy").hidden = busy.length === 0;
-  $("jobs").replaceChildren(...busy.map(({ id, view }) => {
-    const name = clean(view.name);
-    return make("li", { className: "entry" },
-      make("span", { className: "what" }, make("bdi", { textContent: name }), make("small", { textContent: progress(view, t) })),
-      make("span", { className: "buttons" }, button(t("ext_look"), name, () => openReport([id])),
-        button(t("action_cancel"), name, () => chrome.runtime.sendMessage({ type: "action", job: id, action: "cancel" }))));
-  }));
+  const before = new Map([...$("jobs").children].map((item) => [item.dataset.job, item]));
+  for (const job of busy) {
+    const item = before.get(job.id) ?? $("jobs").appendChild(jobItem(job));
+    before.delete(job.id);
+    item.querySelector("small").textContent = globalThis.aidetectCardText.progress(job.view, t);
+  }
+  for (const item of before.values()) item.remove();
+}
+
+/** @param {import("../lib/jobs.js").Job} job */
+function jobItem({ id, view }) {
+  const name = clean(view.name);
+  const item = make("li", { className: "entry" },
+    make("span", { className: "what" }, make("bdi", { textContent: name }), make("small")),
+    make("span", { className: "buttons" }, button(t("ext_look"), name, () => openReport([id])),
+      button(t("action_cancel"), name, () => chrome.runtime.sendMessage({ type: "action", job: id, action: "cancel" }))));
+  item.dataset.job = id;
+  return item;
 }
 
 async function listImages() {
@@ -113,6 +124,7 @@ async function listImages() {
   $("none").hidden = Boolean(images?.length);
   $("none").textContent = t(images ? "ext_images_none" : "ext_images_forbidden");
   $("images").replaceChildren(...(images ?? []).map(item));
+  $("images").ariaBusy = "false";
 }
 
 /** @param {any} image */

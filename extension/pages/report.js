@@ -3,17 +3,20 @@
 import { entries } from "../lib/history.js";
 import { load } from "../lib/jobs.js";
 import { asBlob } from "../lib/pictures.js";
-import { $, begin, clean, open } from "./common.js";
+import { $, begin, clean, open, reveal } from "./common.js";
 
 const t = await begin();
 const asked = new URLSearchParams(location.search);
 /** Job → its card. @type {Map<string, any>} */
 const cards = new Map();
+/** Job → what became of it since it was asked for; null where it is gone. @type {Map<string, any>} */
+const changed = new Map();
 
 // Before anything is loaded: a check may end meanwhile, and its last change comes once.
 chrome.storage.session.onChanged.addListener((changes) => {
-  for (const [key, { newValue }] of Object.entries(changes)) {
+  for (const [key, { newValue = null }] of Object.entries(changes)) {
     const id = key.replace(/^job:/, "");
+    changed.set(id, newValue);
     if (newValue) cards.get(id)?.show(shown(/** @type {any} */ (newValue).view));
     else drop(id);
   }
@@ -21,12 +24,14 @@ chrome.storage.session.onChanged.addListener((changes) => {
 
 $("history").addEventListener("click", () => open("history.html"));
 for (const id of asked.getAll("job")) {
-  const job = await load(id);
+  const loaded = await load(id);
+  const job = changed.has(id) ? changed.get(id) : loaded;
   if (job) add(id, job.view);
 }
 const entry = (await entries()).find((one) => one.at === asked.get("entry"));
 if (entry) add(null, { ...entry, state: "done", got: { kind: "history" } });
 $("gone").hidden = cards.size > 0;
+reveal();
 
 /** @param {string | null} id of a job @param {any} view */
 function add(id, view) {

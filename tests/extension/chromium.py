@@ -6,24 +6,44 @@ worker, which alone grants nothing.
 """
 
 import itertools
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..end_to_end.conftest import FLAGS
-from .window import wait
+from .window import PATIENCE, wait
 
 EXTENSION = Path(__file__).resolve().parents[2] / "extension"
 
+BEGUN = "() => Boolean(globalThis.chrome?.contextMenus?.onClicked?.hasListeners())"
+
 GRANTED = """async (url) => {
-    for (const end = Date.now() + 3000; Date.now() < end; await new Promise((go) => setTimeout(go, 20))) {
+    const pause = () => new Promise((over) => setTimeout(over, 20));
+    for (const end = Date.now() + 3000; Date.now() < end; await pause()) {
         const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
         const script = { target: { tabId: tab?.id ?? -1 }, func: () => location.href };
         const [run] = tab ? await chrome.scripting.executeScript(script).catch(() => []) : [];
-        if (run?.result === url) return true;
+        if (run?.result === url) return tab.id;
     }
-    return false;
+    return null;
 }"""
-"""Whether the tab in front shows this address and lets the extension run a script."""
+"""The id of the tab in front, where it shows this address and lets the extension run a script."""
+
+CLICKED = """async ({ tab: id, framed, ...info }) => {
+    const tab = await chrome.tabs.get(id);
+    const isThere = (id) => chrome.scripting
+        .executeScript({ target: { tabId: tab.id, frameIds: [id] }, func: () => 0 })
+        .then(() => true, (error) => !String(error).includes("No frame with id"));
+    let frameId = 0;
+    while (framed && frameId < 1000 && !(await isThere(++frameId)));
+    chrome.contextMenus.onClicked.dispatch({ ...info, frameId }, tab);
+}"""
+
+MARK = """function () {
+    this.wasClicked = false;
+    this.addEventListener("click", () => { this.wasClicked = true; }, { capture: true, once: true });
+}"""
+ROLES = ("button", "radio", "checkbox", "link", "textbox", "DisclosureTriangle")
 
 
 class Chromium:
@@ -34,14 +54,19 @@ class Chromium:
         flags = [flag for flag in FLAGS if options.get("headless", True) or "headless" not in flag]
         loads = [f"--disable-extensions-except={EXTENSION}", f"--load-extension={EXTENSION}"]
         self.context = playwright.chromium.launch_persistent_context(
-            str(profile), executable_path=program, args=[*flags, *loads], **options
+            str(profile), executable_path=program, args=[*flags, *loads], timeout=120_000, **options
         )
+        self.context.set_default_timeout(1000 * PATIENCE)
         workers = self.context.service_workers
         self.worker = (
             workers[0] if workers else self.context.wait_for_event("serviceworker", timeout=120_000)
         )
         self.id = self.worker.url.split("/")[2]
         self.session = self.context.browser.new_browser_cdp_session()
+        wait(lambda: self.worker.evaluate(BEGUN))
+        # Opened at its own time, the first page would take the front from a test's.
+        wait(lambda: self.with_address("pages/welcome.html"), lambda: str(self.tabs()))
+        self.with_address("pages/welcome.html")[0].close()
 
     def __enter__(self) -> "Chromium":
         return self
@@ -53,14 +78,19 @@ class Chromium:
         """Settings, as the options page keeps them."""
         self.worker.evaluate("values => chrome.storage.local.set(values)", settings)
 
-    def grant(self, page: Any) -> None:
-        """What a click on the toolbar's button grants on this page. The browser hears of a tab's opening,
-        closing and coming to the front at its own pace: pressed until the page's tab is in front and open
-        to the extension."""
-        page.bring_to_front()
-        presses = itertools.count()
+    def with_address(self, part: str) -> list[Any]:
+        """The pages with this in their address, the oldest first."""
+        self.context.pages[0].wait_for_timeout(20)  # lets playwright hear of new ones
+        return [page for page in self.context.pages if part in page.url]
+
+    def grant(self, page: Any) -> int:
+        """What a click on the toolbar's button grants on this page; what the browser calls its tab. It
+        hears of a tab's opening, closing and coming to the front at its own pace: pressed until the
+        page's tab is in front and open to the extension."""
+        presses, tab = itertools.count(), list[int]()
 
         def granted() -> bool:
+            page.bring_to_front()
             targets = self.session.send(
                 "Target.getTargets", {"filter": [{"type": "tab", "exclude": False}]}
             )["targetInfos"]
@@ -69,31 +99,23 @@ class Chromium:
                 return False
             target = found[-1 - next(presses) % len(found)]
             self.session.send("Extensions.triggerAction", {"id": self.id, "targetId": target})
-            return bool(self.worker.evaluate(GRANTED, page.url))
+            tab[:] = filter(None, [self.worker.evaluate(GRANTED, page.url)])
+            return bool(tab)
 
         wait(granted, lambda: f"{page.url} was not granted: {self.tabs()}")
+        return tab[0]
 
     def click_image(self, page: Any, src: str, item: str = "image", framed: bool = False) -> None:
         """Right click on the image with this address, in the page or in its only frame, then on the item
         of the menu."""
-        self.grant(page)
-        info = {"menuItemId": item, "mediaType": "image", "srcUrl": src, "framed": framed}
-        self.worker.evaluate(
-            """async ({ framed, ...info }) => {
-                const [tab] = await chrome.tabs.query({ active: true, lastFocusedWindow: true });
-                const isThere = (id) => chrome.scripting
-                    .executeScript({ target: { tabId: tab.id, frameIds: [id] }, func: () => 0 })
-                    .then(() => true, (error) => !String(error).includes("No frame with id"));
-                let frameId = 0;
-                while (framed && frameId < 1000 && !(await isThere(++frameId)));
-                chrome.contextMenus.onClicked.dispatch({ ...info, frameId }, tab);
-            }""",
-            {**info, "editable": False, "pageUrl": page.url},
-        )
+        info = {"menuItemId": item, "mediaType": "image", "srcUrl": src, "pageUrl": page.url}
+        given = {"tab": self.grant(page), "framed": framed, "editable": False, **info}
+        self.worker.evaluate(CLICKED, given)
 
     def tabs(self) -> Any:
         """The tabs as the extension sees them, with the addresses of those that it may read."""
-        query = "async () => (await chrome.tabs.query({})).map(({ id, active, url }) => ({ id, active, url }))"
+        parts = "({ id, active, url }) => ({ id, active, url })"
+        query = f"async () => (await chrome.tabs.query({{}})).map({parts})"
         return self.worker.evaluate(query)
 
     def nodes(self, page: Any) -> list[dict[str, Any]]:
@@ -108,22 +130,39 @@ class Chromium:
         return [node["name"]["value"] for node in self.nodes(page)]
 
     def press(self, page: Any, name: str) -> None:
-        """A click on what has this name."""
-        roles = ("button", "radio", "checkbox", "link", "textbox", "DisclosureTriangle")
-        found: list[int] = []
+        """A click on what has this name. Cards move while they are filled: where the click went by, it
+        is made again."""
+        wait(lambda: self._pressed(page, name), lambda: f"{name}: {self.words(page)}")
 
-        def there() -> bool:
-            for node in self.nodes(page):
-                if node["name"]["value"] == name and node["role"]["value"] in roles:
-                    found[:] = [node["backendDOMNodeId"]]
-            return bool(found)
+    def _pressed(self, page: Any, name: str) -> bool:
+        from playwright.sync_api import Error
 
-        wait(there, lambda: f"{name}: {self.words(page)}")
+        named = [node for node in self.nodes(page) if node["name"]["value"] == name]
+        found = [node["backendDOMNodeId"] for node in named if node["role"]["value"] in ROLES]
+        if not found:
+            return False
+        node = {"backendNodeId": found[-1]}
         session = page.context.new_cdp_session(page)
-        session.send("DOM.scrollIntoViewIfNeeded", {"backendNodeId": found[0]})
-        [quad] = session.send("DOM.getContentQuads", {"backendNodeId": found[0]})["quads"]
-        session.detach()
-        page.mouse.click((quad[0] + quad[4]) / 2, (quad[1] + quad[5]) / 2)
+        try:
+            session.send("DOM.scrollIntoViewIfNeeded", node)
+            before = session.send("DOM.getContentQuads", node)["quads"]
+            object = {"objectId": session.send("DOM.resolveNode", node)["object"]["objectId"]}
+            session.send("Runtime.callFunctionOn", {**object, "functionDeclaration": MARK})
+            page.wait_for_timeout(50)
+            quads = session.send("DOM.getContentQuads", node)["quads"]
+        except Error:  # it was drawn anew meanwhile
+            return False
+        if not quads or quads != before:
+            return False
+        [quad, *_] = quads
+        try:
+            page.mouse.click((quad[0] + quad[4]) / 2, (quad[1] + quad[5]) / 2)
+            look = {"functionDeclaration": "function () { return this.wasClicked; }", **object}
+            answer = session.send("Runtime.callFunctionOn", {**look, "returnByValue": True})
+            session.detach()
+        except Error:
+            return True  # the click took the page away
+        return bool(answer["result"].get("value"))
 
     def wait_for(self, page: Any, *texts: str) -> list[str]:
         """The page's words once one of these is among their beginnings."""
@@ -145,7 +184,6 @@ class ChromiumWindow:
     def __init__(self, chromium: Chromium) -> None:
         self.chromium = chromium
         self.page = chromium.context.new_page()
-        self.page.set_default_timeout(60_000)
 
     def goto(self, address: str) -> None:
         self.page.goto(address)
@@ -172,17 +210,20 @@ class ChromiumWindow:
         return [page.url for page in self.chromium.context.pages]
 
     def turn_to(self, part: str) -> None:
+        found: list[Any] = []
+
         def there() -> bool:
-            found = [page for page in self.chromium.context.pages if part in page.url]
-            if found:
-                self.page = found[-1]
-            self.chromium.context.pages[0].wait_for_timeout(20)  # lets playwright hear of new tabs
+            found[:] = self.chromium.with_address(part)
             return bool(found)
 
         wait(there, lambda: str(self.tabs()))
+        self.page = found[-1]
         self.page.bring_to_front()
 
     def close(self) -> None:
         """All tabs but the first."""
+        from playwright.sync_api import Error
+
         for page in self.chromium.context.pages[1:]:
-            page.close()
+            with suppress(Error):  # one that closed itself meanwhile
+                page.close()

@@ -9,8 +9,9 @@ import pytest
 from ..end_to_end.stack import Stack
 from .chromium import Chromium, ChromiumWindow
 from .firefox import Firefox, FirefoxWindow
+from .pages import clear
 from .site import Site
-from .window import Window, keep
+from .window import CLEAR, Window, keep
 
 
 @pytest.fixture(scope="session")
@@ -28,14 +29,14 @@ def firefox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
     program = shutil.which("firefox-esr") or shutil.which("firefox")
     if program is None:
         pytest.skip("needs Firefox: apt-get install firefox-esr")
-    with Firefox(program, tmp_path_factory.mktemp("firefox") / "log") as firefox:
+    with Firefox(program, tmp_path_factory.mktemp("firefox")) as firefox:
         yield firefox
 
 
 @pytest.fixture
 def connected(chromium: Chromium, stack: Stack) -> Chromium:
     """Chromium, its extension connected to the server, with nothing remembered."""
-    chromium.worker.evaluate("() => chrome.storage.local.clear()")
+    clear(chromium)
     chromium.keep(server=stack.address.rstrip("/"), key=stack.key)
     return chromium
 
@@ -53,9 +54,7 @@ def window(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Window]:
     browser = request.getfixturevalue(request.param)
     window: Window
     window = ChromiumWindow(browser) if request.param == "chromium" else FirefoxWindow(browser)
-    window.extension(
-        "async () => { await chrome.storage.local.clear(); await chrome.storage.session.clear(); }"
-    )
+    window.extension(CLEAR)
     keep(window, server=stack.address.rstrip("/"), key=stack.key)
     yield window
     window.close()

@@ -4,13 +4,13 @@ import gc
 import json
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ..sdk.origin import closed_port
 from .chromium import EXTENSION
-from .window import wait
+from .window import PATIENCE, wait
 
 _RUN = """
 const [source, done] = arguments;
@@ -48,6 +48,9 @@ const wanted = "button, summary, label, a, input";
 for (const element of inside(document)) {
     if (!element.matches(wanted) || named(element) !== arguments[0]) continue;
     element.scrollIntoView({block: "nearest", behavior: "instant"});
+    globalThis.wasClicked = false;
+    const note = () => { globalThis.wasClicked = true; };
+    element.addEventListener("click", note, {capture: true, once: true});
     const {left, top, width, height} = element.getBoundingClientRect();
     return [Math.round(left + width / 2), Math.round(top + height / 2)];
 }
@@ -67,19 +70,23 @@ _KEYS = {
 class Firefox:
     """One profile with the extension: `with Firefox(program) as firefox:`"""
 
-    def __init__(self, program: str, log: Path) -> None:
+    def __init__(self, program: str, folder: Path) -> None:
         from marionette_driver.addons import Addons
         from marionette_driver.marionette import Marionette
 
         with warnings.catch_warnings():  # it leaves the socket open with which it waited for the browser
             warnings.simplefilter("ignore", ResourceWarning)
             self.marionette = Marionette(
-                bin=program, headless=True, port=closed_port(), gecko_log=str(log)
+                bin=program,
+                headless=True,
+                port=closed_port(),
+                gecko_log=str(folder / "log"),
+                workspace=str(folder),
             )
             self.marionette.start_session()
             gc.collect()
-        self.marionette.timeout.script = 60
-        self.marionette.timeout.page_load = 120
+        self.marionette.timeout.script = 2 * PATIENCE
+        self.marionette.timeout.page_load = 2 * PATIENCE
         self.id = Addons(self.marionette).install(str(EXTENSION), temp=True)
         self.root = self.chrome("return WebExtensionPolicy.getByID(arguments[0]).getURL('')", self.id)
         wait(lambda: self.turn_to("pages/welcome.html"))
@@ -87,10 +94,13 @@ class Firefox:
 
     def turn_to(self, part: str, *others: str) -> bool:
         """Whether there is a tab, none of `others`, whose address has this in it."""
+        from marionette_driver.errors import NoSuchWindowException
+
         for handle in self.marionette.window_handles:
-            self.marionette.switch_to_window(handle, focus=False)
-            if handle not in others and part in self.marionette.get_url():
-                return True
+            with suppress(NoSuchWindowException):  # one that closed itself meanwhile
+                self.marionette.switch_to_window(handle, focus=False)
+                if handle not in others and part in self.marionette.get_url():
+                    return True
         return False
 
     def __enter__(self) -> "Firefox":
@@ -141,17 +151,22 @@ class FirefoxWindow:
         script = (
             "return [...document.images].find((one) => one.currentSrc === arguments[0]) ?? document.body"
         )
-        self._pointer(0, 0, button=2, origin=self.marionette.execute_script(script, [src]))
-        self.marionette.switch_to_frame()
-        wait(lambda: self.firefox.chrome(f"return {_MENU}.state") == "open")
-        found = self.firefox.chrome(
-            f"""const item = {_MENU}.querySelector(`[id$="-menuitem-_${{arguments[0]}}"]`);
+        place = self.marionette.execute_script(script, [src])
+        activate = f"""const item = {_MENU}.querySelector(`[id$="-menuitem-_${{arguments[0]}}"]`);
             if (item) {_MENU}.activateItem(item);
-            return Boolean(item);""",
-            item,
-        )
-        assert found
-        wait(lambda: self.firefox.chrome(f"return {_MENU}.state") == "closed")
+            else {_MENU}.hidePopup();
+            return Boolean(item);"""
+
+        def chosen() -> bool:
+            """The menu has the extension's items once its background has made them."""
+            self._pointer(0, 0, button=2, origin=place)
+            wait(lambda: self.firefox.chrome(f"return {_MENU}.state") == "open")
+            found = bool(self.firefox.chrome(activate, item))
+            wait(lambda: self.firefox.chrome(f"return {_MENU}.state") == "closed")
+            return found
+
+        wait(chosen)
+        self.marionette.switch_to_frame()
 
     def _pointer(self, x: int, y: int, button: int = 0, origin: Any = "viewport") -> None:
         from marionette_driver.marionette import ActionSequence
@@ -160,18 +175,35 @@ class FirefoxWindow:
         actions.pointer_move(x, y, origin=origin).pointer_down(button).pointer_up(button).perform()
 
     def words(self) -> list[str]:
-        found: list[str] = self.marionette.execute_script(_WORDS, sandbox="system")
+        from marionette_driver.errors import MarionetteException
+
+        found: list[str] = []
+        with suppress(MarionetteException):  # while the page gives way to another
+            found = self.marionette.execute_script(_WORDS, sandbox="system")
         return found
 
     def press(self, name: str) -> None:
-        place: list[int] = []
+        """Cards move while they are filled: where the click went by, it is made again."""
+        wait(lambda: self._pressed(name), lambda: f"{name}: {self.words()}")
 
-        def there() -> bool:
-            place[:] = self.marionette.execute_script(_PLACE, [name], sandbox="system") or []
-            return bool(place)
+    def _pressed(self, name: str) -> bool:
+        from marionette_driver.errors import MarionetteException
 
-        wait(there, lambda: f"{name}: {self.words()}")
+        place, before = self._place(name), self._place(name)
+        if not place or place != before:
+            return False
         self._pointer(*place)
+        try:
+            clicked = "return globalThis.wasClicked"
+            return bool(self.marionette.execute_script(clicked, sandbox="system", new_sandbox=False))
+        except MarionetteException:
+            return True  # the click took the page away
+
+    def _place(self, name: str) -> list[int] | None:
+        """Where to click on what has this name, which notes whether that reached it."""
+        script = {"sandbox": "system", "new_sandbox": False}
+        found: list[int] | None = self.marionette.execute_script(_PLACE, [name], **script)
+        return found
 
     def key(self, name: str) -> None:
         from marionette_driver.marionette import ActionSequence
@@ -214,8 +246,11 @@ class FirefoxWindow:
     def close(self) -> None:
         """All tabs but the one that tests keep."""
         self.firefox.chrome(f"{_MENU}.hidePopup()")
+        from marionette_driver.errors import NoSuchWindowException
+
         for handle in self.marionette.window_handles:
-            if handle != self.firefox.home:
-                self.marionette.switch_to_window(handle, focus=False)
-                self.marionette.close()
+            with suppress(NoSuchWindowException):  # one that closed itself meanwhile
+                if handle != self.firefox.home:
+                    self.marionette.switch_to_window(handle, focus=False)
+                    self.marionette.close()
         self.marionette.switch_to_window(self.firefox.home)

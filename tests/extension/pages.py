@@ -7,6 +7,7 @@ from typing import Any
 
 from ..end_to_end.stack import until
 from .chromium import Chromium
+from .window import CLEAR, PATIENCE, wait, within
 
 _OPEN = """async (tabId) => {
     await chrome.scripting.executeScript({ target: { tabId }, func: () => {
@@ -24,6 +25,12 @@ SEEN = MARKUP.replace("\u202e", "\ufffd")
 NAMES = ("popup", "options", "history", "report", "welcome", "allow")
 
 
+def shown(page: Any) -> None:
+    """Waits until a page of the extension's shows what it has to."""
+    page.wait_for_selector("body:not([hidden])")
+    page.wait_for_selector("[aria-busy=true]", state="detached")
+
+
 class OwnPage:
     """`with OwnPage(chromium, "options.html") as page:` Fails for what the page tells the console of
     errors, and for requests to anywhere but the extension and `servers`."""
@@ -36,13 +43,13 @@ class OwnPage:
 
     def __enter__(self) -> Any:
         self.page = self.chromium.context.new_page()
-        self.page.set_default_timeout(60_000)
         self.page.set_viewport_size({"width": 900, "height": 800})
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("console", self._console)
         self.page.on("request", self._request)
+        self.page.on("filechooser", lambda _: None)  # from now on no dialogue opens
         self.page.goto(f"{self.own}pages/{self.name}")
-        self.page.wait_for_selector("body:not([hidden])")
+        shown(self.page)
         return self.page
 
     def _console(self, message: Any) -> None:
@@ -69,12 +76,24 @@ class Popup:
     def __init__(self, chromium: Chromium, page: Any) -> None:
         self.chromium, self.numbers, self.answers = chromium, itertools.count(1), {}
         self.session = chromium.context.browser.new_browser_cdp_session()
-        chromium.grant(page)
-        until(self._targets)
-        [target] = self._targets()
+        for target in self._targets():  # of a click on the button that was to grant the page
+            self.session.send("Target.closeTarget", {"targetId": target})
+        until(self.closed)
+        [target] = self._opened(page)
         self.session.on("Target.receivedMessageFromTarget", self._heard)
         attached = self.session.send("Target.attachToTarget", {"targetId": target, "flatten": False})
         self.attached = attached["sessionId"]
+        until(lambda: self.js("document.body && !document.body.hidden"))
+
+    def _opened(self, page: Any) -> list[str]:
+        """The button closes a popup too: pressed again only where none is going to open."""
+
+        def opened() -> bool:
+            self.chromium.grant(page)
+            return within(self._targets, PATIENCE / 6)
+
+        wait(opened)
+        return self._targets()
 
     def _targets(self) -> list[str]:
         found = self.session.send("Target.getTargets")["targetInfos"]
@@ -112,24 +131,13 @@ class Popup:
 
 def clear(chromium: Chromium) -> None:
     """Nothing kept, no check under way."""
-    chromium.worker.evaluate(
-        "async () => { await chrome.storage.local.clear(); await chrome.storage.session.clear(); }"
-    )
-
-
-def tab_id(chromium: Chromium, page: Any) -> int:
-    """What the browser calls the tab of a page, once it was granted."""
-    query = "async (url) => (await chrome.tabs.query({})).find((tab) => tab.url === url)?.id"
-    found = chromium.worker.evaluate(query, page.url)
-    assert isinstance(found, int)
-    return found
+    chromium.worker.evaluate(CLEAR)
 
 
 def opened(chromium: Chromium, page: Any) -> int:
     """The id of a page's tab, whose cards can be looked into from now on: axe-core sees into no closed
     shadow root."""
-    chromium.grant(page)
-    number = tab_id(chromium, page)
+    number = chromium.grant(page)
     chromium.worker.evaluate(_OPEN, number)
     return number
 
@@ -141,10 +149,11 @@ def tell(page: Any, told: str, text: str) -> None:
 
 def turned_to(chromium: Chromium, part: str) -> Any:
     """The tab that was opened with this in its address."""
+    found: list[Any] = []
 
-    def found() -> list[Any]:
-        chromium.context.pages[0].wait_for_timeout(20)  # lets playwright hear of new tabs
-        return [page for page in chromium.context.pages if part in page.url]
+    def there() -> bool:
+        found[:] = chromium.with_address(part)
+        return bool(found)
 
-    until(found, lambda: str([page.url for page in chromium.context.pages]))
-    return found()[-1]
+    until(there, lambda: str([page.url for page in chromium.context.pages]))
+    return found[-1]

@@ -25,6 +25,11 @@ def picture(seed: int | list[int], width: int = 320, height: int = 240) -> bytes
     return buffer.getvalue()
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class Site:
     """Serves `pages` (path → HTML), `files` (path → type and content), and pictures that no other has.
 
@@ -80,8 +85,7 @@ class Site:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     @property

@@ -55,7 +55,7 @@ def test_a_server_that_is_away_is_waited_for(window: Window, site: Site, stack: 
     window.goto(site.page("/", '<img src="/image/32.jpg">'))
     window.click(f"{site.address}/image/32.jpg")
     wait_for(window, "The server does not answer. Trying again")
-    assert window.extension(BADGE) == "1"
+    wait(lambda: window.extension(BADGE) == "1")
     keep(window, server=stack.address.rstrip("/"))
     wait_for(window, *ANSWERS)
     wait(lambda: window.extension(BADGE) == "")
@@ -84,8 +84,9 @@ def test_a_limit_is_waited_out_for_as_long_as_the_server_says(
     for number in (33, 34):
         window.click(f"{site.address}/image/{number}.jpg")
     words = wait_for(window, told := "Too many requests for this key. Going on in ")
+    wait(lambda: "Try now" in window.words())
     seconds = [re.sub(r"\D", "", word) for word in words if word.startswith(told)]
-    assert max(int(one or 0) for one in seconds) > 20 and "Try now" in words
+    assert max(int(one or 0) for one in seconds) > 20
     keep(window, key=stack.key)
     wait(
         lambda: [job["view"]["state"] for job in jobs(window)] == ["done", "done"],
@@ -113,7 +114,7 @@ def test_a_page_that_is_left_during_a_check(window: Window, site: Site, stack: S
         window.goto(site.page("/next", '<img src="/image/37.jpg">'))
         window.click(f"{site.address}/image/37.jpg")
         assert "36.jpg" not in wait_for(window, "In the queue")
-        assert window.extension(BADGE) == "2"
+        wait(lambda: window.extension(BADGE) == "2")
     words = wait_for(window, *ANSWERS)
     assert "37.jpg" in words and "36.jpg" not in words
     wait(lambda: window.extension(BADGE) == "")
@@ -133,7 +134,7 @@ def test_a_check_is_cancelled_here_and_at_the_server(window: Window, site: Site,
         window.press("Cancel")
         wait(lambda: not jobs(window))
         wait(lambda: window.extension(BADGE) == "")
-        assert not window.js("() => document.querySelector('[popover]') !== null")
+        wait(lambda: not window.js("() => document.querySelector('[popover]') !== null"))
         ask = """async ([url, key]) => {
             const { status } = await fetch(url, { headers: { Authorization: `Bearer ${key}` } });
             return status;

@@ -10,7 +10,7 @@ from ..end_to_end.cards import UNCERTAIN, claimed, verdict
 from ..end_to_end.stack import Stack, until
 from ..sdk.origin import closed_port
 from .chromium import Chromium
-from .pages import MARKUP, NAMES, SEEN, OwnPage, clear, tell, turned_to
+from .pages import MARKUP, NAMES, SEEN, OwnPage, clear, shown, tell, turned_to
 from .site import Site
 
 
@@ -105,15 +105,17 @@ def test_options_are_kept_as_they_are_changed(chromium: Chromium) -> None:
         page.keyboard.press("Tab")
         page.get_by_label("Language").select_option("id")
         page.wait_for_selector("html[lang=id]")
+        until(lambda: kept(chromium).get("privacy") == "never" and kept(chromium)["history"] == 2)
         assert page.title() == "Opsi – aidetect" and page.inner_text("h1") == "Opsi"
         until(lambda: len(kept(chromium)["entries"]) == 2)
         page.get_by_label("Jumlah putusan dalam riwayat").fill("9999")
         page.keyboard.press("Tab")
+        until(lambda: kept(chromium)["history"] == 500)
         assert page.input_value("#history") == "500"
         found = kept(chromium)
         assert (found["privacy"], found["history"], found["language"]) == ("never", 500, "id")
         page.reload()
-        page.wait_for_selector("body:not([hidden])")
+        shown(page)
         assert page.get_by_label("Selalu hanya gambarnya").is_checked()
 
 
@@ -186,8 +188,7 @@ def test_every_page_speaks_the_other_language(chromium: Chromium, root: Path, na
         for lang in ("en", "id")
     )
     with OwnPage(chromium, f"{name}.html?entry=2026-01-02T03%3A04%3A05.678Z") as page:
-        page.wait_for_selector("html[lang=id]")
-        page.wait_for_timeout(100)
+        assert page.get_attribute("html", "lang") == "id"
         texts = {node["name"]["value"] for node in chromium.nodes(page)}
         assert texts & indonesian
         assert not texts & (english - indonesian)

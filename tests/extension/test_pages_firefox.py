@@ -6,7 +6,7 @@ from ..end_to_end.stack import Stack
 from .firefox import Firefox, FirefoxWindow
 from .pages import NAMES
 from .site import picture
-from .window import ANSWERS, wait, wait_for
+from .window import ANSWERS, CLEAR, wait, wait_for
 
 DROP = """(data) => {
     const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
@@ -19,9 +19,7 @@ DROP = """(data) => {
 
 def test_from_the_first_page_to_a_report(firefox: Firefox, stack: Stack) -> None:
     window = FirefoxWindow(firefox)
-    window.extension(
-        "async () => { await chrome.storage.local.clear(); await chrome.storage.session.clear(); }"
-    )
+    window.extension(CLEAR)
     for name in NAMES:
         window.goto(f"{firefox.root}pages/{name}.html")
         wait(lambda: window.js("() => !document.body.hidden && document.title.endsWith(' – aidetect')"))

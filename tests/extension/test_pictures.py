@@ -27,7 +27,6 @@ LARGEST = 60_000
 def test_the_pictures_of_the_documentation(
     connected: Chromium, tab: Any, root: Path, tmp_path: Path
 ) -> None:
-    connected.worker.evaluate("() => chrome.storage.session.clear()")
     folder = root / "docs" / "images" if os.environ.get("UPDATE_DOCS") else tmp_path
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -45,7 +44,7 @@ def test_the_pictures_of_the_documentation(
         tab.goto(site.url("/"))
         connected.click_image(tab, site.url("/lake.jpg"))
         connected.wait_for(tab, *ANSWERS)
-        until(lambda: any("Strength" in word for word in connected.words(tab)))
+        connected.wait_for(tab, "Strength of the heat map")
         keep("card", tab.screenshot())
         popup = Popup(connected, tab)
         until(lambda: popup.js("document.querySelectorAll('#images li').length") == 1)
@@ -55,7 +54,8 @@ def test_the_pictures_of_the_documentation(
         report = f"report.html?{job.replace(':', '=')}"
         for name, address in (("options", "options.html"), ("report", report)):
             with OwnPage(connected, address) as page:
-                page.wait_for_timeout(200)
+                if name == "report":
+                    page.get_by_label("Strength of the heat map").wait_for()
                 keep(name, page.screenshot(full_page=True))
         clear(connected)
         with OwnPage(connected, "welcome.html") as page:

@@ -16,7 +16,7 @@ from ..end_to_end.stack import Stack
 from .chromium import Chromium, ChromiumWindow
 from .firefox import Firefox, FirefoxWindow
 from .site import Site
-from .window import ANSWERS, Window, keep, wait, wait_for
+from .window import ANSWERS, CLEAR, PATIENCE, Window, keep, wait, wait_for, within
 
 _PROMPT = "PopupNotifications.panel.firstElementChild"
 
@@ -42,6 +42,12 @@ class Screen:
 
     def do(self, *what: str) -> None:
         subprocess.run(["xdotool", *what], env=self.environ, check=True, timeout=60)
+
+    def windows(self) -> int:
+        """How many are to be seen; a menu is one of its own."""
+        search = ["xdotool", "search", "--onlyvisible", "--name", ".*"]
+        done = subprocess.run(search, env=self.environ, capture_output=True, text=True, timeout=60)
+        return len(done.stdout.split())
 
     def brightness(self, x: int, y: int) -> int:
         """Of one pixel, 0 to 255."""
@@ -70,6 +76,7 @@ def headed(
 @pytest.fixture
 def chromium_window(headed: Chromium, stack: Stack) -> Iterator[ChromiumWindow]:
     window = ChromiumWindow(headed)
+    window.extension(CLEAR)
     keep(window, server=stack.address.rstrip("/"), key=stack.key, privacy="never")
     yield window
     window.close()
@@ -78,6 +85,7 @@ def chromium_window(headed: Chromium, stack: Stack) -> Iterator[ChromiumWindow]:
 @pytest.fixture
 def firefox_window(firefox: Firefox, stack: Stack) -> Iterator[FirefoxWindow]:
     window = FirefoxWindow(firefox)
+    window.extension(CLEAR)
     keep(window, server=stack.address.rstrip("/"), key=stack.key, privacy="never")
     yield window
     window.extension("() => chrome.permissions.remove({ origins: ['http://127.0.0.1/*'] })")
@@ -110,33 +118,49 @@ def test_the_menu_and_the_question_of_chromium(
         }"""
     )
 
-    def chosen() -> bool:
-        """The last but one of the menu; as often as it takes until the menu is there."""
-        screen.do("mousemove", str(x), str(y), "click", "3", "sleep", "1", "key", "Up", "Up", "Return")
-        window.page.wait_for_timeout(500)
-        return len(window.words()) > 3
+    alone = screen.windows()
 
-    wait(chosen)
+    def chosen() -> bool:
+        """The last but one of the menu, once that is there."""
+        screen.do("mousemove", str(x), str(y), "click", "3")
+        if not within(lambda: screen.windows() > alone, PATIENCE / 6):
+            return False
+        screen.do("sleep", "1", "key", "Up", "Up", "Return")
+        wait(lambda: screen.windows() == alone)
+        return within(lambda: len(window.words()) > 3, PATIENCE / 6)
+
+    wait(chosen, lambda: str(window.words()))
     host = elsewhere.address.removeprefix("http://")
     granted = "() => chrome.permissions.contains({ origins: ['http://127.0.0.1/*'] })"
     ask(window, host)
 
+    def refused() -> bool:
+        return "Not allowed. A screenshot still works." in window.words()
+
     def allowed() -> bool:
-        """The question lies over a darkened page, and takes no key at first."""
-        if screen.brightness(right, bottom) < 150:
-            screen.do("sleep", "1", "key", "Tab", "Return", "sleep", "1")
-        elif (
-            not window.extension(granted) and "Not allowed. A screenshot still works." in window.words()
-        ):
+        """The question lies over a darkened page, which no key is to reach; it takes none at first."""
+        if refused():
             window.press(f"Let aidetect read images of {host}")
+            wait(lambda: not refused() or screen.brightness(right, bottom) < 150)
+        if screen.brightness(right, bottom) < 150:
+            screen.do("sleep", "1", "key", "Tab", "Return")
+            within(lambda: window.extension(granted) or refused(), PATIENCE / 6)
         return bool(window.extension(granted))
 
-    wait(allowed)
+    wait(allowed, seconds=3 * PATIENCE)
     window.turn_to(page)
     wait_for(window, *ANSWERS)
     window.press("Details")
     wait_for(window, "The file itself was checked.")
     assert not elsewhere.asked_by_server
+
+
+def answer(browser: Firefox, button: str) -> None:
+    """A click in the browser's question, which takes none at first."""
+    state = "return PopupNotifications.panel.state"
+    wait(lambda: browser.chrome(f"{state} === 'open' && Boolean({_PROMPT})"))
+    click = f"{_PROMPT}?.{button}.click(); {state} !== 'open'"
+    wait(lambda: browser.chrome(click))
 
 
 def test_the_question_of_firefox(firefox_window: FirefoxWindow, site: Site, elsewhere: Site) -> None:
@@ -146,16 +170,10 @@ def test_the_question_of_firefox(firefox_window: FirefoxWindow, site: Site, else
     window.goto(page)
     window.click(src)
     ask(window, host)
-    wait(
-        lambda: browser.chrome(f"return PopupNotifications.panel.state === 'open' && Boolean({_PROMPT})")
-    )
-    browser.chrome(f"{_PROMPT}.secondaryButton.click()")
+    answer(browser, "secondaryButton")
     wait_for(window, "Not allowed. A screenshot still works.")
     window.press(f"Let aidetect read images of {host}")
-    wait(
-        lambda: browser.chrome(f"return PopupNotifications.panel.state === 'open' && Boolean({_PROMPT})")
-    )
-    browser.chrome(f"{_PROMPT}.button.click()")
+    answer(browser, "button")
     window.turn_to(page)
     wait_for(window, *ANSWERS)
     window.press("Details")
@@ -169,7 +187,11 @@ def test_the_shortcut_of_chromium(chromium_window: ChromiumWindow, screen: Scree
     window.page.bring_to_front()
 
     def opened() -> bool:
-        screen.do("key", "alt+shift+i", "sleep", "1")
+        """The keys close a popup too: pressed again only where none is going to open."""
+        screen.do("key", "alt+shift+i")
+        return within(there, PATIENCE / 6)
+
+    def there() -> bool:
         targets = window.chromium.session.send("Target.getTargets")["targetInfos"]
         return any(target["url"].endswith("pages/popup.html") for target in targets)
 

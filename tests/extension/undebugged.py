@@ -6,6 +6,7 @@ session lasts for one question.
 
 import json
 import os
+import select
 import subprocess
 import sys
 from contextlib import suppress
@@ -14,7 +15,7 @@ from typing import Any
 
 from ..end_to_end.conftest import FLAGS
 from .chromium import EXTENSION
-from .window import wait
+from .window import PATIENCE, wait
 
 _START = """if True:
     import fcntl, os, sys
@@ -64,7 +65,11 @@ class Undebugged:
     def __exit__(self, *exc: object) -> None:
         with suppress(EOFError, BrokenPipeError):
             self.send("Browser.close")
-        self.process.wait(60)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
         os.close(self._reads)
         os.close(self._writes)
 
@@ -76,6 +81,8 @@ class Undebugged:
         os.write(self._writes, json.dumps(message).encode() + b"\0")
         while True:
             while b"\0" not in self._received:
+                ready, _, _ = select.select([self._reads], [], [], PATIENCE)
+                assert ready, f"no answer to {method}"
                 received = os.read(self._reads, 1 << 20)
                 if not received:
                     raise EOFError(method)
@@ -96,19 +103,26 @@ class Undebugged:
         found = [one for one in self.targets() if one["type"] == "service_worker"]
         return found[0]["targetId"] if found else None
 
+    def attach(self, target: str) -> str:
+        """A session, during which a service worker is kept alive."""
+        return str(self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
+
+    def detach(self, session: str) -> None:
+        self.send("Target.detachFromTarget", sessionId=session)
+
     def evaluate(self, target: str, expression: str) -> Any:
         """The value of an expression in a page or worker."""
-        session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        session = self.attach(target)
         answer = self.send(
             "Runtime.evaluate", session, expression=expression, awaitPromise=True, returnByValue=True
         )
-        self.send("Target.detachFromTarget", sessionId=session)
+        self.detach(session)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     def words(self, target: str) -> list[str]:
-        session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        session = self.attach(target)
         nodes = self.send("Accessibility.getFullAXTree", session)["nodes"]
-        self.send("Target.detachFromTarget", sessionId=session)
+        self.detach(session)
         names = [node.get("name", {}).get("value", "") for node in nodes if not node.get("ignored")]
         return [name for name in names if name]

@@ -44,6 +44,20 @@ class Window(Protocol):
     def close(self) -> None: ...
 
 
+CLEAR = """async () => {
+    // Pages can tell the background what to do; within itself its own event is given the message.
+    const own = { id: chrome.runtime.id, url: chrome.runtime.getURL("") };
+    const tell = (message) => globalThis.document ? chrome.runtime.sendMessage(message)
+        : new Promise((done) => chrome.runtime.onMessage.dispatch(message, own, done));
+    for (const key of Object.keys(await chrome.storage.session.get())) {
+        if (key.startsWith("job:")) await tell({ type: "action", job: key.slice(4), action: "cancel" });
+    }
+    await chrome.storage.local.clear();
+    await chrome.storage.session.clear();
+}"""
+"""Ends the checks that are under way, which would keep themselves again, and forgets everything."""
+
+
 def keep(window: Window, **settings: object) -> None:
     """Settings, as the options page keeps them."""
     window.extension("values => chrome.storage.local.set(values)", settings)
@@ -80,8 +94,18 @@ def jobs(window: Window) -> list[dict[str, Any]]:
     return [value for name, value in found.items() if name.startswith("job:")]
 
 
-def wait(true: Callable[[], object], why: Callable[[], str] = str) -> None:
-    end = time.monotonic() + PATIENCE
+def wait(true: Callable[[], object], why: Callable[[], str] = str, seconds: float = PATIENCE) -> None:
+    end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, why()
         time.sleep(0.1)
+
+
+def within(true: Callable[[], object], seconds: float) -> bool:
+    """Whether it comes about in time: what a browser may have passed over is done again if not."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,10 +1,12 @@
 """A real HTTP(S) server on loopback, for tests of everything that fetches."""
 
+import random
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -27,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
     """Runs the answer that the test gave for the path; notes every request."""
 
     protocol_version = "HTTP/1.1"
-    timeout = 10
+    timeout = 2 * PATIENCE
     server: "Origin"
 
     def setup(self) -> None:
@@ -76,6 +78,7 @@ class Origin(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def __init__(self, address: str = "127.0.0.1", certificate: Path | None = None) -> None:
         super().__init__((address, 0), Handler)
@@ -136,10 +139,16 @@ class Origin(ThreadingHTTPServer):
         """Nothing: clients that hang up in mid-answer or refuse the certificate are what tests do."""
 
 
+_PORTS = random.SystemRandom().sample(range(20_000, 32_000), 12_000)
+"""None that a system gives to whoever asks for any, nor one that browsers refuse."""
+
+
 def closed_port() -> int:
-    """A port of 127.0.0.1 where nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A port of 127.0.0.1 where nothing listens, nor will, unless the test does: each is given once."""
+    while True:
+        port = _PORTS.pop()
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def self_signed(folder: Path, *names: str) -> Path:

@@ -80,7 +80,7 @@ def test_weights_of_nothing_show_nothing() -> None:
     assert not np.asarray(Image.open(io.BytesIO(drawn.to_png()))).any()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from(["fast", "default"]))
 def test_any_shape_of_image_has_a_map_of_four_kilobytes_at_most(
     width: int, height: int, profile: str

@@ -1,4 +1,4 @@
-// As much of a browser as the modules without a page ask for: storage, permissions, languages.
+// As much of a browser as the modules without a page ask for: storage, permissions, locks, languages.
 // `browser()` starts anew and returns what can be looked at and changed.
 
 /** @param {Record<string, any>} kept */
@@ -23,8 +23,22 @@ function area(kept) {
   };
 }
 
+/** As much of IndexedDB as the images that are kept ask for. */
+function database() {
+  const kept = new Map();
+  const asked = (result) => ({ result });
+  const store = {
+    put: (value, key) => asked(kept.set(key, value)), get: (key) => asked(kept.get(key)),
+    delete: (key) => asked(kept.delete(key)), clear: () => asked(kept.clear()),
+  };
+  const begun = (made, event) => { queueMicrotask(() => made[event]()); return made; };
+  const base = { close() {}, transaction: () => begun({ objectStore: () => store }, "oncomplete") };
+  return { open: () => begun({ result: base }, "onsuccess") };
+}
+
 export function browser({ language = "en-GB", languages = ["en-GB"], onLine = true } = {}) {
   const local = {}, session = {}, granted = new Set();
+  globalThis.indexedDB = database();
   globalThis.chrome = {
     storage: { local: area(local), session: area(session) },
     i18n: { getUILanguage: () => language, getMessage: (key) => key },
@@ -33,7 +47,9 @@ export function browser({ language = "en-GB", languages = ["en-GB"], onLine = tr
     scripting: { executeScript: async () => { throw new Error("no access to this page"); } },
     tabs: {},
   };
-  Object.defineProperty(globalThis, "navigator", { value: { languages, onLine }, configurable: true });
+  let last = Promise.resolve();
+  const locks = { request: (name, work) => (last = last.catch(() => {}).then(work)) };
+  Object.defineProperty(globalThis, "navigator", { value: { languages, onLine, locks }, configurable: true });
   return { local, session, granted };
 }
 
@@ -47,10 +63,11 @@ export function network(answers) {
     asked.push({ address, ...options });
     const found = answers[address];
     if (!found) throw new TypeError("Failed to fetch");
-    const [status, body, headers = {}] = typeof found === "function" ? found(options) : found;
+    const [status, body, headers = {}] = typeof found === "function" ? await found(options) : found;
     if (options.mode === "no-cors") return new Response(null);
     if (headers.opaque) throw new TypeError("Failed to fetch"); // answers without letting other origins read
-    return new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers });
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    return new Response(status === 204 ? null : text, { status, headers });
   };
   return asked;
 }
