@@ -57,6 +57,9 @@ def test_a_recipe_trains(data: Path, tmp_path: Path, name: str, changes: list[st
     assert main(given) == 0
     (row,) = read_rows(tmp_path / "metrics.csv")
     assert row["samples"] == 16 and 0 <= row["balanced_accuracy"] <= 1
+    common = ["--data", str(data), "--run", str(tmp_path), "--out", str(tmp_path / "why")]
+    assert main(["diagnose", name, *common, *SMALL[:4], *changes]) == 0
+    assert "after 16 samples" in (tmp_path / "why/diagnosis.md").read_text(encoding="utf-8")
 
 
 def test_a_recipe_of_classes_is_cross_validated(data: Path, tmp_path: Path) -> None:

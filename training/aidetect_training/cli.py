@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("recipe", help="the recipe of the run")
     changeable(sub)
     sub.add_argument("--data", type=Path, required=True, help="what it was trained on")
-    sub.add_argument("--run", type=Path, required=True, help="its training folder")
+    sub.add_argument("--run", type=Path, required=True, dest="folder", help="its training folder")
     sub.add_argument("--out", type=Path, required=True, help="folder for diagnosis.md and a picture")
 
     sub = command("export", "write a checkpoint as a model: manifest, safetensors and ONNX graph")

@@ -76,7 +76,7 @@ def crossval(arguments: argparse.Namespace) -> None:
 def diagnose(arguments: argparse.Namespace) -> None:
     from .diagnose import diagnose, table
 
-    print(table(diagnose(_recipe(arguments), arguments.data, arguments.run, arguments.out)))
+    print(table(diagnose(_recipe(arguments), arguments.data, arguments.folder, arguments.out)))
 
 
 def export(arguments: argparse.Namespace) -> None:
