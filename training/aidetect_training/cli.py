@@ -172,6 +172,29 @@ def _parser() -> argparse.ArgumentParser:
         help="mix no image of the recipe's validation origins with others",
     )
 
+    sub = command("report", "make one page of model card, curves and tables, and its pictures")
+    sub.add_argument(
+        "folders", type=Path, nargs="+", metavar="DIR", help="what train or evaluate wrote with --out"
+    )
+    sub.add_argument("--out", type=Path, required=True, help="folder for report.html and pictures")
+    sub.add_argument("--recipe", help="the recipe of the training, where best.ckpt does not name it")
+    sub.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        action="append",
+        default=[],
+        help="training images, counted by kind; with --recipe its training part. May be repeated",
+    )
+
+    sub = command("quantize", "write a model in int8 beside it, for processors without a GPU")
+    sub.add_argument("model", type=Path, help="folder or manifest of an exported model")
+    sub.add_argument(
+        "--data", type=Path, required=True, help="folder of held-out images: the range of 8 bits"
+    )
+    sub.add_argument("--images", type=int, default=96, help="how many of them to look at")
+    sub.add_argument("--out", type=Path, required=True)
+
     sub = command("ship", "make an exported and calibrated model the one that the package carries")
     sub.add_argument("model", type=Path)
     return parser

@@ -207,6 +207,31 @@ def clips(arguments: argparse.Namespace) -> None:
     print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
 
 
+def report(arguments: argparse.Namespace) -> None:
+    from .recipe import load_recipe
+    from .report import read_folders, training_images
+    from .report_page import write
+
+    recipe = load_recipe(arguments.recipe) if arguments.recipe else None
+    evaluations, trainings = read_folders(arguments.folders, arguments.recipe)
+    data = [training_images(folders, recipe) for folders in arguments.data]
+    print(f"wrote {write(evaluations, trainings, data, arguments.out)}")
+
+
+def quantize(arguments: argparse.Namespace) -> None:
+    from aidetect._weights import load_package
+
+    from .evaluate import spread
+    from .layouts import read_dataset
+    from .quantize import quantize, views_of
+
+    package = load_package(arguments.model)
+    views = views_of(package, spread(read_dataset(arguments.data), arguments.images))
+    path = quantize(package, views, arguments.out)
+    size, before = path.with_suffix(".safetensors").stat().st_size, len(package.weights)
+    print(f"{size / before:.2f} of the weights' bytes; next: aidetect-train evaluate --model {path} …")
+
+
 def ship(arguments: argparse.Namespace) -> None:
     from .export import ship
 

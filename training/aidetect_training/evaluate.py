@@ -145,7 +145,7 @@ def head_table(result: dict[str, Any]) -> str:
     tiers = result["tiers"]
     lines = ["| | " + " | ".join(tiers) + " |", "|---" * (len(tiers) + 1) + "|"]
     for key, title in HEAD:
-        cells = (_cell(figures, key) for figures in tiers.values())
+        cells = (cell(figures, key) for figures in tiers.values())
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     if result["flips"] is not None:
         blank = " |" * (len(tiers) - 1)
@@ -153,7 +153,7 @@ def head_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _cell(figures: dict[str, Any], key: str) -> str:
+def cell(figures: dict[str, Any], key: str) -> str:
     value = figures[key]
     if value is None:
         return "–"
