@@ -13,6 +13,9 @@ from typing import Any
 
 import requests
 
+from ..sdk.origin import closed_port
+from ..worker.workers import PATIENCE
+
 THREADS = 32
 
 
@@ -29,7 +32,7 @@ class GunicornServer:
         self._environ = {**os.environ, "OMP_NUM_THREADS": "1", **environ}
         self._options = [f"--workers={processes}", f"--threads={threads}", "--graceful-timeout=3"]
         self.process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        self.port = closed_port()
 
     @property
     def url(self) -> str:
@@ -45,7 +48,7 @@ class GunicornServer:
         self.stop()
 
     def start(self) -> None:
-        """Starts it on a free port, or after `stop` and `kill` on the one that it had."""
+        """Starts it, after `stop` and `kill` too; always on the same port."""
         begun = self.log.stat().st_size if self.log.exists() else 0
         command = [sys.executable, "-W", "error", "-m", "gunicorn", "--worker-class=gthread"]
         command += [*self._options, f"--bind=127.0.0.1:{self.port}", "aidetect_server:create_app()"]
@@ -53,19 +56,15 @@ class GunicornServer:
             self.process = subprocess.Popen(
                 command, env=self._environ, stdout=output, stderr=output, start_new_session=True
             )
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise AssertionError(f"no server: {self.log.read_text()[-3000:]}")
-            text = self.log.read_text()[begun:]
-            if "Listening at: http://127.0.0.1:" in text:
-                self.port = int(text.split("Listening at: http://127.0.0.1:")[1].split()[0])
-                try:
-                    if requests.get(self.url + "/healthz", timeout=5).ok:
+            if "Listening at: " in self.log.read_text()[begun:]:
+                with contextlib.suppress(requests.RequestException):
+                    if requests.get(self.url + "/healthz", timeout=PATIENCE).ok:
                         return
-                except requests.RequestException:
-                    pass
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -74,7 +73,7 @@ class GunicornServer:
             return
         self.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(15)
+            self.process.wait(PATIENCE)
         self.kill()
 
     def kill(self) -> None:

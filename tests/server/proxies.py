@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ..sdk.origin import closed_port, self_signed
+from ..worker.workers import PATIENCE
 
 HEADER_SECONDS = 2
 NAME = "detect.example.org"
@@ -27,7 +28,7 @@ class Proxy:
         self._log = folder / "proxy.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self.connect().close()
@@ -42,12 +43,12 @@ class Proxy:
 
     def connect(self) -> ssl.SSLSocket:
         context = ssl.create_default_context(cafile=str(self.certificate))
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         return context.wrap_socket(connection, server_hostname="localhost")
 
     def end(self) -> str:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         return self._log.read_text(errors="replace")
 
 

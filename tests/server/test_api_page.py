@@ -12,6 +12,7 @@ import pytest
 from flask import Flask
 
 from ..sdk.origin import Origin
+from ..worker.workers import PATIENCE
 from .gunicorn_server import GunicornServer
 
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -67,7 +68,7 @@ class Shell:
             env={**os.environ, **self.names},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, (block, done.stdout, done.stderr)
         self.names["CHECK"] = (self.folder / "check.txt").read_text()

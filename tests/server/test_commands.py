@@ -5,7 +5,6 @@ import io
 import json
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from aidetect_server._settings import ServerSettings
 from aidetect_server._signing import Signer
 
 from ..sdk.verdicts import AI
+from ..worker.workers import PATIENCE, until
 from .conftest import SECRET
 
 NASTY = '=HYPERLINK("http://evil.example","x")\x1b[2J\u202e<script>alert(1)</script>\n,"\x00'
@@ -106,11 +106,9 @@ def test_pair_waits_until_its_code_is_used(
     answers: list[tuple[int, str, str]] = []
     thread = threading.Thread(target=lambda: answers.append(run("pair", "--name", "my browser")))
     thread.start()
-    deadline = time.monotonic() + 30
-    while not redis.exists("aidetect:pairings") and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: redis.exists("aidetect:pairings"))
     assert Pairings(redis, SECRET).redeem("001234") is not None
-    thread.join(30)
+    thread.join(PATIENCE)
     ((status, out, said),) = answers
     assert status == 0 and out == "001234\n" and "paired" in said
     assert KeyStore(redis, SECRET).list()[0].name == "my browser"

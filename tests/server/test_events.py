@@ -8,6 +8,7 @@ from typing import Any
 import requests
 from flask.testing import FlaskClient
 
+from ..worker.workers import PATIENCE
 from .consumer import Consumer
 from .gunicorn_server import GunicornServer, bearer
 
@@ -27,7 +28,10 @@ def test_a_stream_tells_each_state_and_ends(
     url = "https://example.org/cat.jpg"
     check = requests.post(server.url + "/v1/checks", json={"url": url}, headers=bearer(key)).json()
     with requests.get(
-        f"{server.url}/v1/checks/{check['id']}/events", headers=bearer(key), stream=True, timeout=20
+        f"{server.url}/v1/checks/{check['id']}/events",
+        headers=bearer(key),
+        stream=True,
+        timeout=PATIENCE,
     ) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         states = read(stream.iter_lines(decode_unicode=True))
@@ -44,9 +48,9 @@ def test_streams_are_bounded(serve: Callable[..., GunicornServer], key: str) -> 
         server.url + "/v1/checks", json={"url": "https://example.org/x"}, headers=bearer(key)
     ).json()
     address = f"{server.url}/v1/checks/{check['id']}/events"
-    with requests.get(address, headers=bearer(key), stream=True, timeout=20) as one:
+    with requests.get(address, headers=bearer(key), stream=True, timeout=PATIENCE) as one:
         next(one.iter_lines())
-        refused = requests.get(address, headers=bearer(key), timeout=20)
+        refused = requests.get(address, headers=bearer(key), timeout=PATIENCE)
         assert refused.status_code == 503 and refused.json()["code"] == "too_many_streams"
         assert int(refused.headers["Retry-After"]) > 0
 
@@ -59,11 +63,11 @@ def test_a_stream_whose_client_left_frees_its_place(
         server.url + "/v1/checks", json={"url": "https://example.org/x"}, headers=bearer(key)
     ).json()
     address = f"{server.url}/v1/checks/{check['id']}/events"
-    with requests.get(address, headers=bearer(key), stream=True, timeout=20) as one:
+    with requests.get(address, headers=bearer(key), stream=True, timeout=PATIENCE) as one:
         next(one.iter_lines())
-    deadline = time.monotonic() + 40  # the server notices at its next ping
+    deadline = time.monotonic() + PATIENCE  # the server notices at its next ping
     while time.monotonic() < deadline:
-        with requests.get(address, headers=bearer(key), stream=True, timeout=20) as again:
+        with requests.get(address, headers=bearer(key), stream=True, timeout=PATIENCE) as again:
             if again.status_code == 200:
                 return
         time.sleep(0.5)

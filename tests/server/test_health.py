@@ -17,6 +17,7 @@ from aidetect_server import create_app
 from aidetect_server._settings import ServerSettings
 from aidetect_worker._broker import Broker
 
+from ..worker.workers import PATIENCE
 from .consumer import Consumer, beat
 from .gunicorn_server import GunicornServer, bearer
 
@@ -121,12 +122,12 @@ def test_several_processes_tell_of_themselves_together(
         assert time.monotonic() < deadline, "one of the two processes is never asked"
         with ThreadPoolExecutor(8) as pool:  # each on a connection of its own
             answers = pool.map(
-                lambda _: requests.get(f"{server.url}/v1/server", headers=bearer(key), timeout=60),
+                lambda _: requests.get(f"{server.url}/v1/server", headers=bearer(key), timeout=PATIENCE),
                 range(16),
             )
             asked += sum(answer.status_code == 200 for answer in answers)
     for _ in range(4):  # whichever process answers
-        text = requests.get(f"{server.url}/metrics", headers=bearer(key), timeout=60).text
+        text = requests.get(f"{server.url}/metrics", headers=bearer(key), timeout=PATIENCE).text
         assert f'{{method="GET",route="/v1/server",status="200"}} {asked}.0' in text
         assert f'aidetect_request_seconds_count{{route="/v1/server"}} {asked}.0' in text
         assert text.count("\naidetect_queue_length 0.0\n") == 1

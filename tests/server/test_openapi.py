@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck
 from hypothesis import strategies as st
 
+from ..worker.workers import PATIENCE
 from .consumer import Consumer
 from .gunicorn_server import GunicornServer
 
@@ -99,7 +100,7 @@ def test_generated_requests_find_no_error_of_ours(
         @hypothesis.given(case=case.as_strategy())
         def run(case: Any) -> None:
             case.call_and_validate(
-                headers={"Authorization": f"Bearer {key}"}, excluded_checks=EXCLUDED, timeout=60
+                headers={"Authorization": f"Bearer {key}"}, excluded_checks=EXCLUDED, timeout=PATIENCE
             )
 
         run()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from ..worker.workers import PATIENCE
 from .consumer import Consumer
 from .gunicorn_server import GunicornServer, bearer
-from .proxies import HEADER_SECONDS, Caddy, Nginx, Proxy
+from .proxies import Caddy, Nginx, Proxy
 from .test_events import read
 
 
@@ -24,7 +25,7 @@ def proxy(
     if not shutil.which(kind.program):
         pytest.skip(f"needs {kind.program}")
     page = (root / "docs" / "operating.md").read_text(encoding="utf-8")
-    server = serve(proxy_hops=1, allowed_hosts=("localhost",), address_limit="5/60 seconds")
+    server = serve(proxy_hops=1, allowed_hosts=("localhost",), address_limit="5/1 day")
     folder = tmp_path / "proxy"
     folder.mkdir()
     os.chmod(folder, 0o755)
@@ -39,16 +40,16 @@ def test_checks_pass_through(proxy: Proxy, key: str, consumer: Consumer) -> None
     with requests.Session() as session:
         session.verify, session.trust_env = str(proxy.certificate), False
         sent = session.post(
-            f"{address}/v1/uploads?wait=20", data=b"x" * 3_000_000, headers=image, timeout=40
+            f"{address}/v1/uploads?wait=20", data=b"x" * 3_000_000, headers=image, timeout=PATIENCE
         )
         assert sent.status_code == 200 and re.fullmatch("[0-9a-f]{16,32}", sent.headers["X-Request-Id"])
         follow = f"{address}/v1/checks/{sent.json()['id']}/events"
-        with session.get(follow, headers=bearer(key), stream=True, timeout=20) as stream:
+        with session.get(follow, headers=bearer(key), stream=True, timeout=PATIENCE) as stream:
             states = list(read(stream.iter_lines(decode_unicode=True)))
         assert states[-1]["state"] == "done"
         try:
             large = b"x" * 22_100_000
-            over = session.post(f"{address}/v1/uploads", data=large, headers=image, timeout=40)
+            over = session.post(f"{address}/v1/uploads", data=large, headers=image, timeout=PATIENCE)
             assert over.status_code == 413
         except requests.ConnectionError:
             assert proxy.program == "caddy", "it may hang up before all is sent"
@@ -60,8 +61,8 @@ def test_states_stream_as_they_come(proxy: Proxy, key: str, consumer: Consumer) 
     with requests.Session() as session:
         session.verify, session.trust_env = str(proxy.certificate), False
         session.headers.update(bearer(key))
-        check = session.post(address, json={"url": "https://example.org/x"}, timeout=20).json()
-        with session.get(f"{address}/{check['id']}/events", stream=True, timeout=20) as stream:
+        check = session.post(address, json={"url": "https://example.org/x"}, timeout=PATIENCE).json()
+        with session.get(f"{address}/{check['id']}/events", stream=True, timeout=PATIENCE) as stream:
             states = read(stream.iter_lines(decode_unicode=True))
             assert next(states)["state"] == "queued"
             consumer.hold.clear()
@@ -70,11 +71,12 @@ def test_states_stream_as_they_come(proxy: Proxy, key: str, consumer: Consumer) 
 
 def test_slow_headers_are_cut(proxy: Proxy) -> None:
     with proxy.connect() as connection:
-        started = time.monotonic()
+        end = time.monotonic() + PATIENCE
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
         received = b""
         try:
-            while time.monotonic() - started < 15:
+            while True:
+                assert time.monotonic() < end, "not cut"
                 connection.sendall(b"X-Slow: yes\r\n")
                 connection.settimeout(0.3)
                 try:
@@ -86,7 +88,6 @@ def test_slow_headers_are_cut(proxy: Proxy) -> None:
                 received += part
         except OSError:
             pass  # it hung up
-    assert time.monotonic() - started < HEADER_SECONDS + 8
     assert received == b"" or received.startswith(b"HTTP/1.1 408")
 
 
@@ -97,7 +98,7 @@ def test_addresses_are_told_apart_and_not_believed(proxy: Proxy) -> None:
             address,
             verify=str(proxy.certificate),
             headers={"X-Forwarded-For": f"203.0.113.{number}"},
-            timeout=20,
+            timeout=PATIENCE,
         ).status_code
         for number in range(8)
     ]

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ..worker.workers import PATIENCE
 from .gunicorn_server import GunicornServer
 
 WRONG = f"Bearer {'0' * 12}.{'A' * 43}"
@@ -23,7 +24,7 @@ def ask(
 
     def send(*lines: str) -> int:
         request = "\r\n".join((*lines, "Connection: close", "", "")).replace("KEY", key)
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
             connection.sendall(request.encode("latin-1"))
             answer = b""
             while part := connection.recv(65536):

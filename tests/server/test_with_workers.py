@@ -16,6 +16,7 @@ from aidetect._protocol import CheckRequest
 from aidetect_worker._broker import Broker
 
 from ..sdk.origin import Origin
+from ..worker.workers import PATIENCE
 from .gunicorn_server import GunicornServer, bearer
 
 
@@ -27,16 +28,16 @@ def test_a_photograph_is_judged_as_the_detector_judges_it(
 ) -> None:
     run_worker("aidetect_worker.BatchWorker")
     server = serve()
-    assert requests.get(server.url + "/readyz", timeout=10).json()["ready"]
+    assert requests.get(server.url + "/readyz", timeout=PATIENCE).json()["ready"]
     data = photograph.read_bytes()
     check = _post(server, key, "/v1/uploads?wait=20", data=data, type="image/jpeg")
     verdict, expected = Verdict.from_dict(check["verdict"]), Detector().check(photograph)
     assert verdict.label == expected.label
     assert verdict.probability == pytest.approx(expected.probability, abs=0.005)
     assert verdict.image.sha256 == hashlib.sha256(data).hexdigest()
-    picture = requests.get(server.url + check["heatmap"], headers=bearer(key), timeout=10)
+    picture = requests.get(server.url + check["heatmap"], headers=bearer(key), timeout=PATIENCE)
     assert picture.ok and picture.content.startswith(b"\x89PNG")
-    jwks = requests.get(server.url + "/.well-known/jwks.json", timeout=10).content
+    jwks = requests.get(server.url + "/.well-known/jwks.json", timeout=PATIENCE).content
     assert Keys.read(jwks).claims(check["signature"])["image"]["sha256"] == verdict.image.sha256
     with Origin() as origin:
         url = origin.serve("/photo.jpg", data, headers={"Content-Type": "image/jpeg"})
@@ -76,7 +77,7 @@ def test_checks_by_url_end_with_verdicts_and_problems(
             origin.url("/missing.png"),
         ]
         batch = requests.post(
-            server.url + "/v1/checks/batch", json={"urls": urls}, headers=bearer(key), timeout=20
+            server.url + "/v1/checks/batch", json={"urls": urls}, headers=bearer(key), timeout=PATIENCE
         ).json()["checks"]
         ended = [_read(server, each["id"], key) for each in batch]
         assert [each["state"] for each in ended] == ["done", "failed", "failed", "failed"]
@@ -84,7 +85,7 @@ def test_checks_by_url_end_with_verdicts_and_problems(
         assert codes == ["not_an_image", "corrupt_image", "http_4xx"]
         assert ended[3]["problem"]["upstream_status"] == 404
         known = requests.post(
-            server.url + "/v1/checks", json={"url": urls[3]}, headers=bearer(key), timeout=20
+            server.url + "/v1/checks", json={"url": urls[3]}, headers=bearer(key), timeout=PATIENCE
         )
         assert known.status_code == 200 and known.json()["problem"]["code"] == "http_4xx"
 
@@ -94,7 +95,7 @@ def _post(
 ) -> dict[str, Any]:
     """The check that this begins, once it is finished."""
     headers = bearer(key, **{"Content-Type": type})
-    answer = requests.post(server.url + path, data=data, headers=headers, timeout=40)
+    answer = requests.post(server.url + path, data=data, headers=headers, timeout=PATIENCE)
     assert answer.status_code in (200, 202), answer.text
     return _read(server, answer.json()["id"], key)
 
@@ -103,7 +104,7 @@ def _read(server: GunicornServer, id: str, key: str) -> dict[str, Any]:
     """The check once it is finished."""
     for _ in range(6):
         address = f"{server.url}/v1/checks/{id}?wait=20"
-        check = requests.get(address, headers=bearer(key), timeout=40).json()
+        check = requests.get(address, headers=bearer(key), timeout=PATIENCE).json()
         if check["state"] in ("done", "failed"):
             return check
     raise AssertionError(f"not finished: {check}")

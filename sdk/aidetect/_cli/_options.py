@@ -29,7 +29,7 @@ def add_detector_options(parser: Parser) -> None:
         "--views",
         choices=["fast", "default", "thorough"],
         default="default",
-        help="how much is looked at",
+        help="how much is looked at (no difference with the shipped model, which gives crops no weight)",
     )
     add("--model", metavar="NAME|PATH", help="another model than the one that comes with aidetect")
     add("--backend", default="auto", metavar="NAME", help="auto (the default), onnx, openvino or torch")
