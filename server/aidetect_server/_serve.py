@@ -2,10 +2,14 @@
 
 import argparse
 import os
+import shutil
 import socket
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aidetect._cli._parsing import Commands
@@ -22,6 +26,9 @@ AIDETECT_MODEL; docs/operating.md lists all there is. Workers are started apart:
 For one computer, `aidetect up` runs everything with nothing to set.
 """
 _MOST_PROCESSES = 4
+_FIGURES = "aidetect-figures-"
+_FRESH_SECONDS = 60.0
+"""A younger folder may be of a server that has not locked it yet."""
 
 
 def _address(text: str) -> str:
@@ -135,6 +142,36 @@ def _forget_figures(_server: Any, worker: Any) -> None:
         multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
+@contextmanager
+def _figures() -> Iterator[str]:
+    """A folder for the figures of this server's processes, locked as long as one of them lives. What
+    servers that were killed have left goes."""
+    import fcntl
+
+    for left in Path(tempfile.gettempdir()).glob(f"{_FIGURES}*"):
+        with suppress(OSError), _opened(left) as folder:
+            if time.time() - os.fstat(folder).st_mtime > _FRESH_SECONDS:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left)
+    name, owner = tempfile.mkdtemp(prefix=_FIGURES), os.getpid()
+    try:
+        with _opened(Path(name)) as folder:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield name
+    finally:
+        if os.getpid() == owner:  # a process of gunicorn's that ends comes by here too
+            shutil.rmtree(name, ignore_errors=True)
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def add_parser(commands: Commands) -> None:
     parser = commands.add_parser(
         "serve", help="run the HTTP server alone, for production", epilog=_EPILOG
@@ -152,7 +189,7 @@ def _run(options: argparse.Namespace) -> int:
         environ["AIDETECT_SERVER_PROCESSES"] = str(options.processes)
     settings = ServeSettings.from_environment(environ)
     require_free(settings.bind)
-    with tempfile.TemporaryDirectory(prefix="aidetect-figures-") as figures:
+    with _figures() as figures:
         # Several processes tell of themselves together; read when prometheus_client is imported.
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", figures)
         from . import create_app

@@ -109,6 +109,12 @@ class Stack:
         """Ids of the processes whose command line matches."""
         return [id for id, line in self.left().items() if re.search(pattern, line)]
 
+    def head(self, pattern: str) -> int:
+        """Of those processes the one that started the others."""
+        found = self.parts(pattern)
+        [head] = [id for id in found if parent(id) not in found]
+        return head
+
     def new_key(self, **options: object) -> str:
         """A further key, made as `aidetect keys create` makes it."""
         with self._redis() as client:
@@ -129,6 +135,10 @@ class Stack:
 
     def _redis(self) -> Redis:
         return connect((self.home / "redis.url").read_text().strip())
+
+
+def parent(id: int) -> int:
+    return int(Path(f"/proc/{id}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def until(true: Callable[[], object], why: Callable[[], str] = str, seconds: float = PATIENCE) -> None:

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from aidetect import ConfigurationError
 from aidetect_server._serve import ServeSettings, gunicorn_options
 
 from ..sdk.origin import closed_port
-from .stack import PATIENCE, until
+from .stack import PATIENCE, parent, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="gunicorn does not run on Windows")
 STRANGE = ["..%2f_keys.py", "../_keys.py", "inject/../../_keys.py", "etc/passwd", "x%00.js", ""]
@@ -47,7 +48,9 @@ class Served:
 
     def status(self, path: str) -> int | None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}{path}", timeout=PATIENCE
+            ) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             return int(error.code)
@@ -105,6 +108,66 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
         server = Served(tmp_path, "--bind", f"127.0.0.1:{taken.getsockname()[1]}")
         assert server.process.wait(PATIENCE) == 2
     assert "address already in use" in server.log.read_text()
+
+
+def children(id: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            if parent(int(folder.name)) == id:
+                found.append(int(folder.name))
+    return found
+
+
+def unlocked(folder: Path) -> bool:
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_what_a_killed_server_has_left_goes_with_the_next(tmp_path: Path) -> None:
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    servers: list[Served] = []
+
+    def begun() -> set[Path]:
+        servers.append(Served(tmp_path, TMPDIR=str(figures)))
+        until(lambda: servers[-1].status("/healthz") == 200, servers[-1].log.read_text)
+        return set(figures.glob("aidetect-figures-*"))
+
+    def age() -> None:
+        for folder in figures.iterdir():
+            os.utime(folder, (0, 0))
+
+    try:
+        [left] = begun()
+        before = set(children(servers[0].process.pid))
+        os.kill(min(before), signal.SIGTERM)
+        until(lambda: len(set(children(servers[0].process.pid)) - before) == 1)
+        assert left.exists(), "it is not that process's to take away"
+        servers[0].process.kill()
+        servers[0].process.wait()
+        until(lambda: unlocked(left))  # its processes end once they see that
+        age()
+        [first] = begun()
+        assert first != left
+        age()
+        two = begun()
+        assert len(two) == 2 and first in two, "that of a server that runs stays"
+        assert [server.end() for server in servers[1:]] == [0, 0]
+        assert not list(figures.glob("aidetect-figures-*"))
+    finally:
+        for server in servers:
+            server.process.kill()
+            server.process.wait()
 
 
 @pytest.mark.parametrize("bind", NO_ADDRESSES)
