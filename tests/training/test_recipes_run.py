@@ -1,5 +1,6 @@
 """Each recipe of the sources' other systems, at the scale of a toy, by the command that runs it."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,16 +26,21 @@ CATEGORIES = {
     "ai": ("anime", "art", "human", "view"),
 }
 
+HELD_OUT = {
+    origin
+    for name in ("anime", "classes-resnet50")
+    for origin in load_recipe(name).data.validation_origins
+}
+ORIGINS = ["a", "b", "c", *sorted(HELD_OUT)]
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three tiles of every class in each of three origins, and of those that any recipe holds out."""
     folder = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(1)
-    recipes = [load_recipe(name).data for name in ("anime", "classes-resnet50")]
-    held_out = {origin for recipe in recipes for origin in recipe.validation_origins}
     rows = []
-    for origin in ["a", "b", "c", *sorted(held_out)]:
+    for origin in ORIGINS:
         for label, kind in enumerate(CATEGORIES):
             for category in CATEGORIES[kind]:
                 path = f"{len(rows)}.png"
@@ -87,3 +93,12 @@ def test_gradients_reach_every_layer_of_vgg16() -> None:
     ]
     assert [layer["name"] for layer in layers if layer["dead"] is None] == ["net.classifier.6"]
     assert len(layers) == 16 and all(layer["gradient"] > 0 for layer in layers)
+
+
+def test_a_set_is_inspected_as_a_recipe_uses_it(data: Path, tmp_path: Path) -> None:
+    for name in ("anime", "classes-resnet50"):
+        given = ["inspect", str(data), "--recipe", name, "--out", str(tmp_path / name), "--workers", "1"]
+        assert main(given) == 0
+        found = json.loads((tmp_path / name / "inspect.json").read_text(encoding="utf-8"))
+        kinds = 2 if name == "anime" else 5
+        assert found["classes"]["real"]["images"] == kinds * len(ORIGINS)

@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("data", type=Path, help="folder of images; any layout that TRAINING.md names")
     sub.add_argument("--out", type=Path, required=True, help="folder for inspect.json and pictures")
+    sub.add_argument("--recipe", help="take only images that it uses, told apart as real and AI")
     sub.add_argument("--workers", type=int, default=2)
 
     sub = command("prepare", "cut training tiles from a folder of originals with a manifest.csv")

@@ -4,6 +4,7 @@ Imports stand in the functions, so that `--help` needs none of them.
 """
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aidetect import ConfigurationError
@@ -20,10 +21,15 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
 
 
 def inspect(arguments: argparse.Namespace) -> None:
+    from .data import chosen
     from .inspect import inspect
     from .layouts import read_dataset
+    from .recipe import load_recipe
 
-    found = inspect(read_dataset(arguments.data), arguments.out, arguments.workers)
+    items = read_dataset(arguments.data)
+    if arguments.recipe:
+        items = chosen(items, replace(load_recipe(arguments.recipe).data, classes=()))
+    found = inspect(items, arguments.out, arguments.workers)
     for name, figures in found["classes"].items():
         formats = ", ".join(f"{count:,} {form}" for form, count in figures["formats"].items())
         print(
