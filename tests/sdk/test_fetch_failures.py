@@ -111,10 +111,13 @@ def test_the_deadline_is_for_all_together(
     certificate = self_signed(tmp_path, "127.0.0.1")
     trust(certificate, monkeypatch)
     with Origin(certificate=certificate if scheme == "https" else None) as server:
-        started = time.monotonic()
-        unreachable(server.answer("/a.png", answer), "timeout", timeout=0.5)
-        assert 0.4 < time.monotonic() - started < PATIENCE / 2
-        assert server.requests
+        for seconds in (0.5, 5.0, 20.0):  # a busy machine may not come to ask in so little time
+            started = time.monotonic()
+            unreachable(server.answer("/a.png", answer), "timeout", timeout=seconds)
+            assert seconds - 0.1 < time.monotonic() - started < PATIENCE / 2
+            if server.requests:
+                return
+    raise AssertionError("nothing was asked")
 
 
 def test_slow_redirects_share_one_deadline(origin: Origin) -> None:

@@ -104,7 +104,7 @@ def test_a_file_that_changes_or_comes_back_is_given_again(
 def test_files_are_answered_as_they_appear_whole(tmp_path: Path) -> None:
     (tmp_path / "old.png").write_bytes(PNG)
     command = [sys.executable, "-m", "aidetect", "watch", str(tmp_path), "--json", "--views", "fast"]
-    command += ["--threads", "1", "--settle", "3", "--interval", "0.1"]
+    command += ["--threads", "1", "--settle", "5", "--interval", "0.1"]
     with (
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
         ExitStack() as at_the_end,
