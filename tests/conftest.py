@@ -5,6 +5,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,13 @@ def temporary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What browsers, servers and libraries leave in the folder for temporary files goes when the tests
     end. Its path is short, as those of sockets have to be."""
     tmp_path_factory.getbasetemp()  # pytest's own stays, with the pictures in it
+    folder = tempfile.mkdtemp(prefix="aidetect-")
+    # Below the priority with which multiprocessing removes its own folder in it.
+    Finalize(None, shutil.rmtree, (folder, True), exitpriority=-200)
     with pytest.MonkeyPatch.context() as patch:
-        folder = tempfile.mkdtemp(prefix="aidetect-")
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

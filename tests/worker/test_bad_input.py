@@ -108,8 +108,8 @@ def test_what_servers_do(
             test_decode="1",
             max_pixels="1000000",
             max_bytes="200000",
-            fetch_timeout="3",
-            fetch_deadline="20",
+            fetch_timeout="5",
+            fetch_deadline="50",
         )
     asked = [path for path, _ in origin.requests]
     for url, job in jobs.items():

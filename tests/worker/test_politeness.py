@@ -248,8 +248,9 @@ def test_a_304_of_another_image_is_not_believed(origin: Origin) -> None:
     assert (again.status, again.data, again.url) == (200, PNG, origin.url("/b.png"))
 
 
-def test_redis_may_be_away(origin: Origin) -> None:
+def test_redis_may_be_away(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_politeness, "UNSAID_HOLD", 60.0)
     with Redis(port=closed_port(), socket_timeout=1, retry=None) as nobody:
         url = origin.answer("/a.png", answers((429, {"Retry-After": "0.0"}), (200, {})))
         with pytest.raises(HTTPStatusError):
-            guest(nobody, fetch_deadline=1).fetch(url)
+            guest(nobody, fetch_deadline=40).fetch(url)

@@ -19,7 +19,7 @@ from aidetect_worker._settings import QueueSettings
 from .conftest import FLEET, SECRET
 from .redis_server import RedisServer
 from .results import begin, digest, finish, outcome
-from .workers import PATIENCE
+from .workers import PATIENCE, until
 
 URL = "http://example.org/a.png"
 ASKING = str(Path(__file__).with_name("asking.py"))
@@ -51,6 +51,13 @@ def output(asking: "subprocess.Popen[str]") -> object:
     printed, _ = asking.communicate(timeout=PATIENCE)
     assert asking.returncode == 0
     return json.loads(printed)
+
+
+def wait_for_jobs(asking: "subprocess.Popen[str]", redis: Redis) -> None:
+    """Until it has asked, and there are two more."""
+    assert asking.stdout is not None and asking.stdout.readline()
+    before = redis.llen("rq:queue:checks")
+    until(lambda: redis.llen("rq:queue:checks") >= before + 2)
 
 
 def inconsistencies(redis: Redis) -> list[str]:
@@ -105,7 +112,7 @@ def test_killed_askers_leave_nothing_half_done(
     for _ in range(4):
         started = [process(shared_server, "endlessly", "", "") for _ in range(3)]
         for asking in started:
-            assert asking.stdout is not None and asking.stdout.readline()
+            wait_for_jobs(asking, redis)
             time.sleep(random.uniform(0.0, 0.1))
             asking.kill()
             asking.wait()
@@ -117,7 +124,7 @@ def test_a_killed_redis_forgets_nothing_by_halves(process: Processes, server: Re
     with Redis.from_url(server.url) as redis:
         for _ in range(3):
             asking = process(server, "endlessly", "", "")
-            assert asking.stdout is not None and asking.stdout.readline()
+            wait_for_jobs(asking, redis)
             time.sleep(random.uniform(0.05, 0.3))
             server.kill()
             asking.kill()

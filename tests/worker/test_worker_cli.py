@@ -44,6 +44,7 @@ def test_checks_a_url_with_the_shipped_model(
         command, env=variables, stderr=subprocess.PIPE, text=True, stdout=subprocess.PIPE
     )
     try:
+        until(broker.workers)
         with Origin() as origin:
             image = origin.serve("/photo.jpg", photograph.read_bytes())
             verdict = broker.check(image).verdict

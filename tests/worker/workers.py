@@ -84,11 +84,11 @@ class WorkerProcess:
 def running(broker: Broker, count: int = 1, **settings: str) -> Iterator[list[WorkerProcess]]:
     """`count` worker processes, once they all take jobs; `AIDETECT_…` settings by their names in lower
     case. Killed at the end."""
-    before = len(broker.workers())
+    before = {worker.name for worker in broker.workers()}
     own = environment(broker.settings.redis_url, **settings)
     started = [WorkerProcess(broker.settings.redis_url, own) for _ in range(count)]
     try:
-        until(lambda: len(broker.workers()) >= before + count, started)
+        until(lambda: len({each.name for each in broker.workers()} - before) >= count, started)
         yield started
     finally:
         for process in started:
