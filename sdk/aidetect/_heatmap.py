@@ -21,7 +21,7 @@ from PIL import Image
 from ._calibration import Calibration
 from ._errors import AidetectError
 from ._head import Head
-from ._texture import Look
+from ._texture import SUPPORT, Look
 from ._views import Box, Views
 
 Array = NDArray[np.float32]
@@ -166,17 +166,20 @@ def merge(
 def _texture(
     texture: Look, size: tuple[int, int], shape: tuple[int, ...]
 ) -> tuple[NDArray[np.bool_], Array]:
-    """Which places the texture looked at, and there the mean of the parts that cover them, shifted so
-    that its mean is the texture's margin, which stands for the other places."""
-    added, count = np.zeros((2, *shape), np.float32)
+    """Which places the texture looked at, and there the mean of the parts that cover them, each weighing
+    as much as it saw of the place's surroundings. Where all saw little, as at an image's edges, it stays
+    near the texture's margin, which is the mean of all and stands for the other places."""
+    added, support = np.zeros((2, *shape), np.float32)
+    covered = np.zeros(shape, bool)
     for cells, box in zip(texture.local, texture.boxes, strict=True):
-        seen, stretched = _stretched(cells, box, size, shape)
+        seen, weight = _stretched(SUPPORT, box, size, shape)
+        _, stretched = _stretched(SUPPORT * (cells - texture.margin), box, size, shape)
         added += np.where(seen, stretched, 0)
-        count += seen
-    covered = count > 0
-    means = added / np.maximum(count, 1)
-    means += texture.margin - means[covered].mean()
-    return covered, np.where(covered, means, np.float32(texture.margin))
+        support += np.where(seen, weight, 0)
+        covered |= seen
+    apart = added / support.max()  # the mean of the parts, times how much they saw at all
+    apart -= apart[covered].mean()
+    return covered, np.where(covered, texture.margin + apart, np.float32(texture.margin))
 
 
 def _stretched(

@@ -4,7 +4,8 @@ Cameras, hands and generators differ in how fine differences follow each other, 
 scaling and compression better than what a small network learns (see `training/RESULTS.md`). The
 features are co-occurrences as in steganalysis (Fridrich and Kodovský 2012), of luminance and two colour
 differences on a pyramid of the view; the margin is a weighted sum of their square roots, fitted by
-`aidetect-train texture`. It is a sum over places as well, so its map is exact: no gradient is needed.
+`aidetect-train texture`. A part of an image has a margin of its own, so the map needs no gradient: each
+place tells what would be said of its surroundings alone.
 """
 
 from collections.abc import Iterator
@@ -30,15 +31,17 @@ LEVELS = 2
 RESIDUALS = ((2, 2), (3, 3), (2, 1))
 """(order of the difference, step of its quantisation)."""
 
-CELLS = 8
+CELLS = 16
 """Rows and columns of the map of a view."""
+
+SPREAD = 2.0
+"""Standard deviation, in cells, of the Gaussian window around a place whose margin its cell shows."""
 
 CORNER = 0.6
 """Share of the centre square's side that a corner has."""
 
 _CUT = 2
 _VALUES = 2 * _CUT + 1
-_TRIPLES = _VALUES**3
 
 
 def _alike() -> NDArray[np.intp]:
@@ -54,12 +57,24 @@ def _alike() -> NDArray[np.intp]:
 
 _CLASS = _alike()
 _CLASSES = int(_CLASS.max()) + 1
-_ORDER = np.argsort(_CLASS, kind="stable")
-_FIRST = np.searchsorted(_CLASS[_ORDER], np.arange(_CLASSES))
 
 PARTS = LEVELS * 3 * len(RESIDUALS)
 LENGTH = PARTS * _CLASSES
 """Number of features."""
+
+
+def _window() -> Array:
+    """(`CELLS`, `CELLS`): what each cell adds along one side to the window around each."""
+    apart = np.subtract.outer(np.arange(CELLS), np.arange(CELLS))
+    weights: Array = np.exp(-((apart / SPREAD) ** 2) / 2).astype(np.float32)
+    return weights
+
+
+_WINDOW = _window()
+_SUPPORT = _WINDOW.sum(axis=1) / _WINDOW.sum(axis=1).max()
+
+SUPPORT: Array = np.outer(_SUPPORT, _SUPPORT)
+"""(`CELLS`, `CELLS`): how much of a window lies in the view, 1 in the middle."""
 
 
 def _limits(step: int) -> list[int]:
@@ -73,26 +88,24 @@ _LIMITS = {step: _limits(step) for _, step in RESIDUALS}
 def features(view: NDArray[np.uint8]) -> Array:
     """(`LENGTH`,) of a view (S, S, 3) uint8 sRGB, S from 64: the square roots of shares, which add up to
     1 in each part."""
-    found: Array = np.sqrt(_shares(_counts(view)).sum(axis=1)).ravel().astype(np.float32)
-    return found
+    return _roots(_counts(view).sum(axis=1)).ravel()
 
 
-def _shares(counts: NDArray[np.intp]) -> NDArray[np.float64]:
-    """(`PARTS`, places, classes): what each place adds to the share of each class of triples."""
-    classes = np.add.reduceat(counts[:, :, _ORDER], _FIRST, axis=2)
-    shares: NDArray[np.float64] = classes / counts.sum(axis=(1, 2), keepdims=True)
-    return shares
+def _roots(counts: Array) -> Array:
+    """Square roots of the shares, which add up to 1 along the last axis."""
+    roots: Array = np.sqrt(counts / counts.sum(axis=-1, keepdims=True))
+    return roots
 
 
-def _counts(view: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """(`PARTS`, `CELLS`², 125): how often each triple begins in each cell."""
-    size = CELLS * CELLS * _TRIPLES
+def _counts(view: NDArray[np.uint8]) -> Array:
+    """(`PARTS`, `CELLS`², classes): how often triples of each class begin in each cell."""
+    size = CELLS * CELLS * _CLASSES
     found = [
-        sum(np.bincount((code + _cells(code.shape, turned)).ravel(), minlength=size)
+        sum(np.bincount((_CLASS[code] + _cells(code.shape, turned)).ravel(), minlength=size)
             for turned, code in enumerate(codes))
         for codes in _parts(view)
     ]  # fmt: skip
-    return np.array(found).reshape(PARTS, CELLS * CELLS, _TRIPLES)
+    return np.array(found, np.float32).reshape(PARTS, CELLS * CELLS, _CLASSES)
 
 
 @lru_cache(maxsize=64)
@@ -100,7 +113,7 @@ def _cells(shape: tuple[int, int], turned: int) -> NDArray[np.intp]:
     """Of each place the first index of its cell's counts."""
     lines, places = (np.arange(length) * CELLS // length for length in shape)
     cell = np.add.outer(lines, places * CELLS) if turned else np.add.outer(lines * CELLS, places)
-    return cell * _TRIPLES
+    return cell * _CLASSES
 
 
 def _parts(view: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
@@ -145,17 +158,17 @@ def squares(width: int, height: int) -> list[Box]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """What a texture says of one image: `local` (n, `CELLS`, `CELLS`), the local margins of the parts in
-    `boxes` (left, top, right, bottom in source pixels)."""
+    """What a texture says of one image: `margins` (n,) of the parts in `boxes` (left, top, right, bottom
+    in source pixels), and `local` (n, `CELLS`, `CELLS`), those of the surroundings of each place."""
 
     boxes: tuple[Box, ...]
+    margins: Array
     local: Array
 
     @property
     def margin(self) -> float:
         """Above 0 where the image looks more like AI; the centre weighs as much as all corners."""
-        parts = self.local.mean(axis=(1, 2))
-        return float(parts[0] + parts[1:].mean()) / 2
+        return float(self.margins[0] + self.margins[1:].mean()) / 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,18 +183,22 @@ class Texture:
     def look(self, pixels: NDArray[np.uint8]) -> Look:
         """At an image (H, W, 3) uint8 sRGB."""
         boxes = squares(pixels.shape[1], pixels.shape[0])
-        views = (scaled_square(pixels, box, self.view_size) for box in boxes)
-        return Look(tuple(boxes), np.stack([self.local(view) for view in views]))
+        told = [self.margins(scaled_square(pixels, box, self.view_size)) for box in boxes]
+        return Look(
+            tuple(boxes),
+            np.array([margin for margin, _ in told], np.float32),
+            np.stack([local for _, local in told]),
+        )
 
-    def local(self, view: NDArray[np.uint8]) -> Array:
-        """(`CELLS`, `CELLS`) local margins of a view (S, S, 3); their mean is the view's margin. A place
-        counts for the class of triple that it holds, the more the rarer that class."""
-        shares = _shares(_counts(view))
-        whole = shares.sum(axis=1)
-        each = self.weights.reshape(whole.shape) / np.sqrt(np.maximum(whole, 1e-12))
-        local = np.einsum("pck,pk->c", shares, each) * CELLS * CELLS + self.constant
-        cells: Array = local.reshape(CELLS, CELLS).astype(np.float32)
-        return cells
+    def margins(self, view: NDArray[np.uint8]) -> tuple[float, Array]:
+        """Of a view (S, S, 3), and (`CELLS`, `CELLS`) of the surroundings of its places."""
+        counts = _counts(view)
+        weights = self.weights.reshape(PARTS, _CLASSES)
+        margin = float((_roots(counts.sum(axis=1)) * weights).sum()) + self.constant
+        rows = np.tensordot(_WINDOW, counts.reshape(PARTS, CELLS, CELLS, _CLASSES), (1, 1))
+        windows = np.tensordot(_WINDOW, rows, (1, 2))  # columns, rows, parts, classes
+        local: Array = np.tensordot(_roots(windows), weights, 2).T + np.float32(self.constant)
+        return margin, np.ascontiguousarray(local)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Texture":

@@ -1,4 +1,4 @@
-"""The texture: its features against a plain count, its exact map, and what it does to an answer."""
+"""The texture: its features against a plain count, its map, and what it does to an answer."""
 
 from itertools import pairwise, product
 
@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from aidetect import ModelIntegrityError
 from aidetect._calibration import Calibration
 from aidetect._heatmap import merge
-from aidetect._texture import CELLS, LENGTH, LEVELS, PARTS, RESIDUALS, Texture, features, squares
+from aidetect._texture import (
+    CELLS,
+    LENGTH,
+    LEVELS,
+    PARTS,
+    RESIDUALS,
+    SUPPORT,
+    Texture,
+    features,
+    squares,
+)
 from aidetect._views import extract_views
 
 GOOD = {"version": 1, "view_size": 64, "constant": -0.25, "weights": [0.0] * LENGTH}
@@ -72,23 +82,33 @@ def test_shares_of_a_part_add_up_and_forget_what_is_turned() -> None:
         np.testing.assert_allclose(features(np.ascontiguousarray(turned)), found, atol=1e-6)
 
 
-def test_local_margins_have_the_margin_as_their_mean(texture: Texture) -> None:
+def test_the_margin_is_the_weighted_sum_of_the_features(texture: Texture) -> None:
     view = scene(64, 64)
-    local = texture.local(view)
-    assert local.shape == (CELLS, CELLS)
-    assert local.mean() == pytest.approx(texture.weights @ features(view) + 0.5, abs=1e-4)
+    margin, local = texture.margins(view)
+    assert margin == pytest.approx(texture.weights @ features(view) + 0.5, abs=1e-4)
+    assert local.shape == SUPPORT.shape == (CELLS, CELLS)
+    assert SUPPORT.max() == 1 and SUPPORT[0, 0] == pytest.approx(SUPPORT[0, 8] ** 2)
+
+
+def test_a_place_tells_the_margin_of_its_surroundings(texture: Texture) -> None:
+    """Where they hold nothing else, that of a view of the same."""
+    view = np.concatenate([scene(128, 64, seed=4), scene(128, 64, seed=5)[::-1]], axis=1)
+    _, local = texture.margins(view)
+    for column, half in ((0, view[:, :64]), (CELLS - 1, view[:, 64:])):
+        margin, of_half = texture.margins(np.ascontiguousarray(np.concatenate([half, half], axis=1)))
+        assert local[8, column] == pytest.approx(of_half[8, column], abs=0.05 * abs(margin) + 0.3)
 
 
 def test_a_place_shows_what_is_there() -> None:
     """Weights that ask for flatness alone: a flat patch in grain stands out where it is."""
-    view = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    view[16:32, 40:56] = 90
+    view = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
+    view[32:64, 80:112] = 90
     weights = np.zeros((PARTS, LENGTH // PARTS), np.float32)
-    flat = features(np.full((64, 64, 3), 90, np.uint8)).reshape(PARTS, -1)
+    flat = features(np.full((128, 128, 3), 90, np.uint8)).reshape(PARTS, -1)
     weights[: PARTS // LEVELS] = flat[: PARTS // LEVELS]
-    local = Texture(weights.ravel(), 0.0, 64).local(view)
-    inside = local[2:4, 5:7]
-    assert inside.min() > np.delete(local.ravel(), [21, 22, 29, 30]).max()
+    _, local = Texture(weights.ravel(), 0.0, 128).margins(view)
+    row, column = np.unravel_index(local.argmax(), local.shape)
+    assert 4 <= row < 8 and 10 <= column < 14
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000))
@@ -103,7 +123,7 @@ def test_all_parts_are_squares_within_the_image(width: int, height: int) -> None
 def test_any_image_has_a_finite_margin(texture: Texture, shape: tuple[int, int]) -> None:
     look = texture.look(scene(*shape))
     assert look.local.shape == (5, CELLS, CELLS) and np.isfinite(look.local).all()
-    centre, *corners = look.local.mean(axis=(1, 2))
+    centre, *corners = look.margins
     assert look.margin == pytest.approx((centre + np.mean(corners)) / 2, abs=1e-5)
 
 
