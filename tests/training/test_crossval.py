@@ -1,5 +1,6 @@
 import json
 import shutil
+import signal
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from aidetect import ConfigurationError
+from aidetect_training import train as trainer
 from aidetect_training.cli import main
 from aidetect_training.crossval import crossval, cut, table
 from aidetect_training.diagnose import diagnose, examine
@@ -16,6 +18,7 @@ from aidetect_training.recipe import DataRecipe, Phase
 from aidetect_training.train import train
 
 from .conftest import item, toy
+from .test_train import signalled
 
 ITEMS = [
     item(
@@ -66,7 +69,7 @@ def figures(found: dict[str, Any]) -> Any:
 
 
 def test_folds_go_on_where_they_stopped_and_are_measured_on_a_test_set(
-    tiles: Path, tmp_path: Path
+    tiles: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = crossval(RECIPE, tiles, 2, tmp_path / "whole", "cpu", 0)
     assert sum(whole["images"]["folds"]) == 80 and whole["images"]["test"] == 40
@@ -81,15 +84,20 @@ def test_folds_go_on_where_they_stopped_and_are_measured_on_a_test_set(
     assert (tmp_path / "whole/crossval.md").read_text(encoding="utf-8") == table(whole) + "\n"
 
     out = tmp_path / "stopped"
-    short = replace(RECIPE, train=replace(RECIPE.train, phases=(Phase(32, 32, 16),)))
-    crossval(short, tiles, 2, out, "cpu", 0)
-    shutil.rmtree(out / "fold1")
     shutil.copytree(tmp_path / "whole/fold1", out / "fold1")
-    (out / "fold2/result.json").unlink()
     ended = (out / "fold1/last.ckpt").stat().st_mtime_ns
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_step", signalled(signal.SIGINT, 1))
+        with pytest.raises(
+            ConfigurationError, match=r"fold2 was stopped\. Start the same command again"
+        ):
+            crossval(RECIPE, tiles, 2, out, "cpu", 0)
+    assert not (out / "fold2/result.json").exists() and not (out / "crossval.json").exists()
     resumed = crossval(RECIPE, tiles, 2, out, "cpu", 0)
     assert (out / "fold1/last.ckpt").stat().st_mtime_ns == ended
     assert figures(resumed) == figures(whole)
+    longer = replace(RECIPE, train=replace(RECIPE.train, phases=(Phase(32, 80, 16),)))
+    assert [fold["samples"] for fold in crossval(longer, tiles, 2, out, "cpu", 0)["folds"]] == [80, 80]
 
     other = replace(RECIPE, data=replace(RECIPE.data, validation_origins=()))
     with pytest.raises(ConfigurationError, match=r"folds\.json tells of other folds"):

@@ -39,7 +39,7 @@ def crossval(
     """Trains and measures `folds` networks; returns what `crossval.json` holds.
 
     Raises ConfigurationError for data that cannot be cut so, where `out` holds folds of other images,
-    and as `fit` does.
+    when a fold was stopped by a signal, and as `fit` does.
     """
     items = read_dataset(data)
     test: list[Item] = []
@@ -58,7 +58,8 @@ def crossval(
         folder = out / f"fold{number + 1}"
         training = [item for k, part in enumerate(parts) if k != number for item in part]
         fit(recipe, training, validation, folder, device, workers)
-        results.append(_result(recipe, training, test, folder, workers))
+        samples = _ended(recipe, training, folder)
+        results.append(_result(recipe, training, test, folder, samples, workers))
     found = {
         "recipe": recipe.name,
         "backbone": recipe.model.backbone,
@@ -101,20 +102,35 @@ def _same_folds(path: Path, folds: dict[str, int]) -> None:
     path.write_text(json.dumps(folds) + "\n", encoding="utf-8")
 
 
+def _ended(recipe: Recipe, training: Sequence[Item], folder: Path) -> int:
+    """The samples after which a fold ended; raises ConfigurationError where it was stopped before."""
+    state = torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True, mmap=True)
+    samples = int(state["samples"])
+    if samples < recipe.train.over(len(training)).samples and state["stale"] < recipe.train.patience:
+        raise ConfigurationError(f"{folder} was stopped. Start the same command again to go on.")
+    return samples
+
+
 def _result(
-    recipe: Recipe, training: Sequence[Item], test: Sequence[Item], folder: Path, workers: int
+    recipe: Recipe,
+    training: Sequence[Item],
+    test: Sequence[Item],
+    folder: Path,
+    samples: int,
+    workers: int,
 ) -> dict[str, Any]:
     """Figures of a fold that has ended: at each evaluation and at the best, and of the best on the test
     set. Kept in `result.json`."""
     path = folder / "result.json"
     if path.exists():
         kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return kept
+        if kept["samples"] == samples:
+            return kept
     rows = read_rows(folder / "metrics.csv")
     for row in rows:
         row["epochs"] = row["samples"] / len(training)
     best = torch.load(folder / "best.ckpt", map_location="cpu", weights_only=True)["row"]
-    result = {"evaluations": rows, "best": best}
+    result = {"samples": samples, "evaluations": rows, "best": best}
     if test:
         whole = replace(recipe, data=replace(recipe.data, sampling="shuffled"))
         watch = Validation(whole, test, workers, SkippedList(folder / "skipped.txt"))
