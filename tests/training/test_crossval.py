@@ -88,9 +88,7 @@ def test_folds_go_on_where_they_stopped_and_are_measured_on_a_test_set(
     ended = (out / "fold1/last.ckpt").stat().st_mtime_ns
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "_step", signalled(signal.SIGINT, 1))
-        with pytest.raises(
-            ConfigurationError, match=r"fold2 was stopped\. Start the same command"
-        ):
+        with pytest.raises(ConfigurationError, match=r"fold2 was stopped\. Start the same command"):
             crossval(RECIPE, tiles, 2, out, "cpu", 0)
     assert not (out / "fold2/result.json").exists() and not (out / "crossval.json").exists()
     resumed = crossval(RECIPE, tiles, 2, out, "cpu", 0)
