@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+import tomli_w
 import torch
 
 from aidetect import ConfigurationError
 from aidetect._model import SEResNet50
 from aidetect_training.backbones import network
-from aidetect_training.recipe import BUILT_IN, ModelRecipe, Phase, load_recipe
+from aidetect_training.recipe import BUILT_IN, ModelRecipe, Phase, load_recipe, recipe_table
 
 
 def written(folder: Path, text: str) -> str:
@@ -25,6 +26,15 @@ def test_built_in_recipes_load_and_make_a_network(path: Path) -> None:
     assert recipe.name and recipe.about and recipe.train.over(63_960).samples >= 300_000
     with torch.device("meta"):
         network(recipe)
+
+
+@pytest.mark.parametrize("path", sorted(BUILT_IN.glob("*.toml")), ids=lambda path: path.stem)
+def test_a_recipe_is_written_as_it_is_read(path: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(str(path))
+    table = recipe_table(recipe)
+    assert "seed" not in table["train"] or table["train"]["seed"] != 42  # what is as by default
+    (tmp_path / "again.toml").write_text(tomli_w.dumps(table), encoding="utf-8")
+    assert load_recipe(str(tmp_path / "again.toml")) == recipe
 
 
 def test_the_default_recipe_holds_origins_out_and_ends_at_the_size_it_is_used_at() -> None:

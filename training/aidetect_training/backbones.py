@@ -7,6 +7,7 @@ linear layer).
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from torchvision.models import get_model
 from aidetect._model import IMAGENET_MEAN, IMAGENET_STD, FrontEnd, SEResNet50
 
 from .recipe import Recipe
+from .sequence import SequenceModel
 
 
 class Torchvision(nn.Module):
@@ -48,6 +50,32 @@ class Torchvision(nn.Module):
         return logits
 
 
+class Small(nn.Module):
+    """N×3×H×W pixels, uint8 or float in 0…255, sRGB → N×`classes` logits, by four convolutions of stride
+    2 with batch normalisation, 16 to 128 channels: a tenth of a million weights, for videos on a CPU."""
+
+    mean: Tensor
+    std: Tensor
+    front = SEResNet50.front
+
+    def __init__(self, front_end: FrontEnd, dropout: float, classes: int) -> None:
+        super().__init__()
+        self.front_end = front_end
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        widths = (6 if front_end == "rgb+residual" else 3, 16, 32, 64, 128)
+        blocks = [
+            nn.Sequential(nn.Conv2d(a, b, 3, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU(inplace=True))
+            for a, b in pairwise(widths)
+        ]
+        self.body = nn.Sequential(*blocks)
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(widths[-1], classes))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.body(self.front(pixels)).mean((2, 3)))
+        return logits
+
+
 def _widen(net: nn.Module) -> None:
     """Gives the first convolution six channels."""
     name, old = next((n, m) for n, m in net.named_modules() if isinstance(m, nn.Conv2d))
@@ -61,8 +89,8 @@ def _widen(net: nn.Module) -> None:
 
 
 def network(recipe: Recipe) -> nn.Module:
-    """The network of a recipe, with weights that PyTorch's seed decides: pixels N×3×H×W in 0…255 →
-    N×classes logits, in the order of `recipe.data.names`."""
+    """The network of a recipe, with weights that PyTorch's seed decides: pixels N×3×H×W in 0…255, of a
+    recipe of videos N×T×3×H×W, → N×classes logits, in the order of `recipe.data.names`."""
     model, classes = recipe.model, len(recipe.data.names)
     made: nn.Module
     if model.backbone == "se-resnet50":
@@ -70,9 +98,13 @@ def network(recipe: Recipe) -> nn.Module:
         if classes != 2:
             last = made.head[-1]
             made.head[-1] = nn.Linear(last.in_features, classes)
+    elif model.backbone == "small":
+        made = Small(model.front_end, model.dropout, classes)
     else:
         name = model.backbone.replace("-", "_")
         made = Torchvision(name, model.front_end, model.dropout, classes)
+    if recipe.sequence.frames:
+        made = SequenceModel(made, recipe.sequence, classes)
     if model.initialisation == "glorot":
         for layer in weighted_layers(made):
             nn.init.xavier_uniform_(layer.weight)

@@ -196,6 +196,22 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=int, default=96, help="how many of them to look at")
     sub.add_argument("--out", type=Path, required=True)
 
+    sub = command("search", "search a space of recipes with Optuna; started again it goes on")
+    sub.add_argument("recipe", help="name of a built-in recipe, or a .toml file")
+    changeable(sub)
+    sub.add_argument("--space", required=True, help="name of a built-in space, or a .toml file")
+    sub.add_argument("--trials", type=int, required=True, help="how many the study ends with, in all")
+    sub.add_argument(
+        "--storage", required=True, help="database: sqlite:///FILE, or a server's that machines share"
+    )
+    sub.add_argument("--sampler", choices=("random", "tpe"), default="random")
+    sub.add_argument("--seed", type=int, default=0, help="another on each machine that searches")
+    sub.add_argument("--no-prune", action="store_true", help="let every trial run to its end")
+    sub.add_argument("--data", type=Path, required=True, help="as for train")
+    sub.add_argument("--out", type=Path, required=True, help="folder for trials and the best recipe")
+    sub.add_argument("--device", default="auto")
+    sub.add_argument("--workers", type=int, default=2)
+
     sub = command("ship", "make an exported and calibrated model the one that the package carries")
     sub.add_argument("model", type=Path)
     return parser

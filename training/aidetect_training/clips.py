@@ -75,10 +75,10 @@ class Camera:
         """From one place to another along half a cosine, with a sway on the way; never off the scene."""
         middle, ends = _MARGIN * size / 2, []
         for _ in range(2):
-            side = rng.uniform(0.85, 1.05) * size
-            turn = math.radians(rng.uniform(-8, 8))
+            side = rng.uniform(0.9, 1.05) * size
+            turn = math.radians(rng.uniform(-5, 5))
             room = middle - side / 2 * (math.cos(turn) + abs(math.sin(turn))) - 0.03 * size
-            centre = [middle + rng.uniform(-0.6, 0.6) * room for _ in range(2)]
+            centre = [middle + rng.uniform(-0.4, 0.4) * room for _ in range(2)]
             ends.append([*centre, side, turn])
         way = (1 - np.cos(np.linspace(0, math.pi, frames))) / 2
         path = np.outer(1 - way, ends[0]) + np.outer(way, ends[1])
@@ -194,7 +194,7 @@ def _drawings(
     """The photograph with a region of the AI image, as often as it is drawn: of the same size and at
     the same place in the middle third, where the camera always looks, its edge soft, its content from
     another place of the AI image each time."""
-    side = round(rng.uniform(0.35, 0.5) * size)
+    side = round(rng.uniform(0.45, 0.6) * size)
     middle = photograph.width / 2
     at = [round(middle - side / 2 + rng.uniform(-0.08, 0.08) * size) for _ in range(2)]
     mask = Image.new("L", (side, side))

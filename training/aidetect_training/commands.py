@@ -20,6 +20,15 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
     return load_recipe(arguments.recipe, read_changes(arguments.set))
 
 
+def _of_images(recipe: "Recipe") -> "Recipe":
+    if recipe.sequence.frames:
+        raise ConfigurationError(
+            f"recipe {recipe.name} is one of videos, this command for images. Measure it with: "
+            "aidetect-train evaluate --checkpoint …"
+        )
+    return recipe
+
+
 def inspect(arguments: argparse.Namespace) -> None:
     from .data import chosen
     from .inspect import inspect
@@ -74,7 +83,7 @@ def train(arguments: argparse.Namespace) -> None:
 def crossval(arguments: argparse.Namespace) -> None:
     from .crossval import crossval, table
 
-    folds, recipe = arguments.folds, _recipe(arguments)
+    folds, recipe = arguments.folds, _of_images(_recipe(arguments))
     found = crossval(recipe, arguments.data, folds, arguments.out, arguments.device, arguments.workers)
     print(table(found))
 
@@ -82,7 +91,9 @@ def crossval(arguments: argparse.Namespace) -> None:
 def diagnose(arguments: argparse.Namespace) -> None:
     from .diagnose import diagnose, table
 
-    print(table(diagnose(_recipe(arguments), arguments.data, arguments.folder, arguments.out)))
+    print(
+        table(diagnose(_of_images(_recipe(arguments)), arguments.data, arguments.folder, arguments.out))
+    )
 
 
 def export(arguments: argparse.Namespace) -> None:
@@ -91,7 +102,7 @@ def export(arguments: argparse.Namespace) -> None:
     from .export import UNCALIBRATED, export_model
     from .recipe import load_recipe
 
-    recipe = load_recipe(arguments.recipe)
+    recipe = _of_images(load_recipe(arguments.recipe))
     if recipe.model.backbone != "se-resnet50" or recipe.data.classes:
         raise ConfigurationError(
             f"recipe {recipe.name} makes a {recipe.model.backbone} that tells {len(recipe.data.names)} "
@@ -164,6 +175,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from .layouts import read_dataset
     from .measured import of_checkpoint, of_package
     from .variants import SHEET
+    from .video_measure import measure
 
     if (arguments.checkpoint or arguments.validation) and not arguments.recipe:
         raise ConfigurationError("--checkpoint and --validation need --recipe as well")
@@ -180,6 +192,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 "with: aidetect-train crossval"
             )
         items = split(items, recipe.data)[1] if arguments.validation else chosen(items, recipe.data)
+    if arguments.checkpoint and recipe.sequence.frames:
+        found = measure(recipe, arguments.checkpoint, items, arguments.out)
+        print("\n".join(f"{key}: {value}" for key, value in found.items()))
+        return
     if arguments.checkpoint:
         measured = of_checkpoint(arguments.checkpoint, recipe, arguments.views)
     else:
@@ -236,6 +252,32 @@ def quantize(arguments: argparse.Namespace) -> None:
     path = quantize(package, views, arguments.out)
     size, before = path.with_suffix(".safetensors").stat().st_size, len(package.weights)
     print(f"{size / before:.2f} of the weights' bytes; next: aidetect-train evaluate --model {path} …")
+
+
+def search(arguments: argparse.Namespace) -> None:
+    from .recipe import read_changes
+    from .search import SearchOptions, changes_of, read_space, search
+
+    best = search(
+        arguments.recipe,
+        read_changes(arguments.set),
+        read_space(arguments.space),
+        arguments.data,
+        arguments.out,
+        SearchOptions(
+            arguments.trials,
+            arguments.storage,
+            arguments.sampler,
+            arguments.seed,
+            prune=not arguments.no_prune,
+        ),
+        arguments.device,
+        arguments.workers,
+    )
+    print(
+        f"best is trial {best.number} with {best.value:.4f}; its recipe: {arguments.out / 'best.toml'}"
+    )
+    print("\n".join(f"{key}: {value}" for key, value in changes_of(best).items()))
 
 
 def ship(arguments: argparse.Namespace) -> None:

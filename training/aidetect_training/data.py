@@ -67,10 +67,12 @@ def chosen(items: Sequence[Item], recipe: DataRecipe) -> list[Item]:
             raise ConfigurationError(
                 f"the data have no {key} {', '.join(unknown)}; known are {', '.join(sorted(known))}"
             )
+    left_out = {plain(origin) for origin in recipe.left_out_origins}
     kept = [
         item
         for item in items
-        if (not recipe.categories or item.category in recipe.categories)
+        if plain(item.origin) not in left_out
+        and (not recipe.categories or item.category in recipe.categories)
         and (not (recipe.generators and item.label) or item.generator in recipe.generators)
     ]
     if not recipe.classes:

@@ -1,6 +1,7 @@
 """A recipe: everything that makes a model, in one readable TOML file that checks itself."""
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,7 @@ class ModelRecipe:
     view_size: int = 224
     backbone: Literal[
         "se-resnet50", "vgg16", "mobilenet-v2", "mobilenet-v3-small", "resnet50",
-        "efficientnet-b0", "densenet121",
+        "efficientnet-b0", "densenet121", "small",
     ] = "se-resnet50"  # fmt: skip
     initialisation: Literal["library", "glorot"] = "library"
 
@@ -77,7 +78,8 @@ class DataRecipe:
 
     Only images of these `categories` and, of the AI images, these `generators` are used; of all where
     none are named. Told apart are real and AI, or `classes`; images of none of these are left out.
-    `related_origins`: lists of origins that share images, and count as one when folds are made."""
+    `related_origins`: lists of origins that share images, and count as one when folds are made. Images
+    of `left_out_origins` are not used at all, as those of a published test part."""
 
     validation_origins: tuple[str, ...] = ()
     validation_share: float = 0.0
@@ -88,6 +90,7 @@ class DataRecipe:
     generators: tuple[str, ...] = ()
     classes: tuple[ClassRecipe, ...] = ()
     related_origins: tuple[tuple[str, ...], ...] = ()
+    left_out_origins: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -164,17 +167,19 @@ class Phase:
 @dataclass(frozen=True, slots=True)
 class TrainRecipe:
     """`optimizer`, with PyTorch's defaults but for what stands here (sgd: momentum 0.9), under one
-    cosine over all phases, `smooth` or in `steps` at each evaluation, or at a `constant` rate. Early
+    cosine over all phases, `smooth` or in `steps` at each evaluation, or at a `constant` rate, or under
+    other schedules: see `schedule.learning_rate`. `plateau_patience` is of `plateau` alone. Early
     stopping after `patience` evaluations without a better `monitor` on the validation part; the
     weights kept are those with the best one. Evaluations come every `evaluate_every` samples, or
     after each epoch where a phase has `epochs`. An `average_decay` of 0 averages no weights.
     `micro_batches`: parts in which one device computes a batch, one after the other, where it has not
     the memory for the whole; batch normalisation then sees the parts, as it does on several devices.
-    `class_weights` `balanced` weighs the loss of each class by the inverse of its images' number."""
+    `class_weights` `balanced` weighs the loss of each class by the inverse of its images' number.
+    `loss`: see `optimise.new_criterion`."""
 
     phases: tuple[Phase, ...] = (Phase(size=224, samples=640_000, batch=128),)
     learning_rate: float = 1e-4
-    schedule: Literal["smooth", "steps", "constant"] = "smooth"
+    schedule: Literal["smooth", "steps", "constant", "one-cycle", "plateau"] = "smooth"
     weight_decay: float = 1e-5
     warmup: float = 0.02
     label_smoothing: float = 0.05
@@ -185,8 +190,10 @@ class TrainRecipe:
     micro_batches: int = 1
     precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
     seed: int = 42
-    optimizer: Literal["adamw", "adam", "sgd", "rmsprop"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "radam"] = "adamw"
     class_weights: Literal["none", "balanced"] = "none"
+    loss: Literal["cross-entropy", "mse", "focal"] = "cross-entropy"
+    plateau_patience: int = 2
 
     def __post_init__(self) -> None:
         need(bool(self.phases), "phases", [], "one phase or more")
@@ -200,6 +207,12 @@ class TrainRecipe:
         least = min((phase.batch for phase in self.phases), default=1)
         need(1 <= self.micro_batches <= least, "micro_batches", self.micro_batches, "1 to a batch")
         need(0 <= self.seed < 2**32, "seed", self.seed, "from 0 to below 2**32")
+        plain = self.label_smoothing == 0 and self.class_weights == "none"
+        need(
+            self.loss == "cross-entropy" or plain, "loss", self.loss,
+            "cross-entropy where label_smoothing or class_weights are given",
+        )  # fmt: skip
+        need(self.plateau_patience >= 0, "plateau_patience", self.plateau_patience, "0 or more")
 
     @property
     def samples(self) -> int:
@@ -218,6 +231,33 @@ class TrainRecipe:
 
 
 @dataclass(frozen=True, slots=True)
+class SequenceRecipe:
+    """How videos are read; without `frames` the recipe is one of images.
+
+    A run of `frames` frames, `rate` a second (0: as many as the video has), from a random moment in
+    training, from the middle in validation. The backbone turns each into features; `reader` says what
+    reads these: a recurrent network of so many `units` and `layers`, or the `mean` of the probabilities
+    that each frame has by itself. `dropout` lies between the layers and before the classifier.
+    `changes` gives the recurrent network, beside a frame's features, how they differ from those of the
+    frame before."""
+
+    frames: int = 0
+    rate: float = 0.0
+    reader: Literal["lstm", "bilstm", "gru", "mean"] = "lstm"
+    units: int = 512
+    layers: int = 1
+    dropout: float = 0.3
+    changes: bool = False
+
+    def __post_init__(self) -> None:
+        need(self.frames == 0 or self.frames >= 2, "frames", self.frames, "2 or more, or 0 for images")
+        need(0 <= self.rate <= 1000, "rate", self.rate, "frames a second, or 0 for the video's own")
+        need(self.units >= 1, "units", self.units, "1 or more")
+        need(1 <= self.layers <= 8, "layers", self.layers, "from 1 to 8")
+        need(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
+
+
+@dataclass(frozen=True, slots=True)
 class Recipe:
     name: str
     about: str
@@ -225,11 +265,12 @@ class Recipe:
     data: DataRecipe = field(default_factory=DataRecipe)
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     train: TrainRecipe = field(default_factory=TrainRecipe)
+    sequence: SequenceRecipe = field(default_factory=SequenceRecipe)
 
 
 def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
     """Reads a recipe by built-in name (`default`) or by path, with other values for some of its keys,
-    such as `{"train.learning_rate": 1e-3}`, as TOML would give them.
+    such as `{"train.learning_rate": 1e-3, "train.phases.0.batch": 8}`, as TOML would give them.
 
     Raises ConfigurationError, naming the file and the key, for a missing file, broken TOML, an
     unknown key or a value of the wrong kind.
@@ -247,15 +288,42 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
     for key, value in (changes or {}).items():
-        *sections, last = key.split(".")
-        section = table
-        for part in sections:
-            section = section.setdefault(part, {})
-            if not isinstance(section, dict):
-                raise ConfigurationError(f"{path}: there is no {key} to change: {part} is no table")
-        section[last] = value
+        _change(table, key, value, str(path))
     recipe: Recipe = build(Recipe, {"name": path.stem, **table}, str(path), "")
     return recipe
+
+
+def recipe_table(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as TOML has it, lists for tuples, without what is as by default: what `load_recipe`
+    reads again."""
+    table: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(recipe)))
+    defaults = json.loads(json.dumps(dataclasses.asdict(Recipe(name="", about=""))))
+    for section in table:
+        if isinstance(table[section], dict):
+            values = table[section].items()
+            table[section] = {key: v for key, v in values if v != defaults[section][key]}
+    for phase in table["train"].get("phases", []):
+        del phase["samples" if phase["epochs"] else "epochs"]
+    return {key: value for key, value in table.items() if value != {}}
+
+
+def _change(table: dict[str, Any], key: str, value: Any, file: str) -> None:
+    """Sets what stands under a dotted key; a number counts the entries of a list from 0."""
+    *sections, last = key.split(".")
+    section: Any = table
+    above = "it"
+    for depth, part in enumerate([*sections, last]):
+        if isinstance(section, list) and part.isdecimal() and int(part) < len(section):
+            place: Any = int(part)
+        elif isinstance(section, dict):
+            place = part
+        else:
+            raise ConfigurationError(f"{file}: there is no {key} to change: {above} is no table")
+        if depth == len(sections):
+            section[place] = value
+        else:
+            section = section.setdefault(place, {}) if isinstance(section, dict) else section[place]
+            above = part
 
 
 def read_changes(texts: Sequence[str]) -> dict[str, Any]:

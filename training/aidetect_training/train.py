@@ -12,7 +12,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from aidetect import ConfigurationError
@@ -34,6 +34,7 @@ from .data import (
     Centres,
     Crops,
     Item,
+    Sample,
     SkippedList,
     check_tiles,
     collate,
@@ -48,6 +49,12 @@ from .optimise import Criterion, new_criterion, new_optimizer
 from .recipe import Phase, Recipe
 from .rows import append_row, forget_rows_after
 from .schedule import Average, learning_rate
+from .video_data import MiddleRuns, Runs
+
+
+class DivergedError(ConfigurationError):
+    """The loss is no longer a number."""
+
 
 CHECKPOINT_SECONDS = 60
 VALIDATION_TILES = 1536
@@ -72,15 +79,17 @@ def fit(
     out: Path,
     device: str = "auto",
     workers: int = 2,
+    unwanted: Callable[[dict[str, float]], bool] | None = None,
 ) -> dict[str, Any]:
     """`train` on these two parts, of the recipe's `chosen` images.
 
     Tiles are at least as large as the largest phase's crops and the views; for a recipe that squashes
-    them images are of any size. Raises ConfigurationError where they are not, for a checkpoint in
-    `out` of another recipe, and when the loss is no longer a number.
+    them images are of any size. `unwanted` is asked after each evaluation, given its row, whether to
+    end the run. Raises ConfigurationError for images of the wrong size, for a checkpoint in `out` of
+    another recipe, and when the loss is no longer a number.
     """
     recipe = replace(recipe, train=recipe.train.over(len(training)))
-    if recipe.model.view == "crop":
+    if recipe.model.view == "crop" and not recipe.sequence.frames:
         check_tiles(training, max(phase.size for phase in recipe.train.phases))
         check_tiles(validation, recipe.model.view_size)
     missing = missing_files([*training, *validation])
@@ -95,6 +104,8 @@ def fit(
         "model": model, "optimizer": optimizer, "average": average.values,
         "step": 0, "samples": 0, "best": {}, "stale": 0,
     }  # fmt: skip
+    if recipe.train.schedule == "plateau":
+        state["cuts"] = 0
     if (out / "last.ckpt").exists():
         _resume(fabric, out / "last.ckpt", state, average)
     if fabric.is_global_zero:
@@ -123,12 +134,14 @@ def fit(
             every = recipe.train.evaluate_every
             finished = state["samples"] >= total
             evaluated = finished or state["samples"] // every != before // every
+            ended = finished
             if evaluated:
-                _evaluate(recipe, average, watch, state, losses, out, fabric)
+                row = _evaluate(recipe, average, watch, state, losses, out, fabric)
                 losses = []
+                ended |= bool(unwanted and unwanted(row))
             due = time.monotonic() - saved > CHECKPOINT_SECONDS
             asked, due = any_of(fabric, stop.asked, due)
-            ended = finished or asked or state["stale"] >= recipe.train.patience
+            ended |= asked or state["stale"] >= recipe.train.patience
             if ended or evaluated or due:
                 _save(fabric, out / "last.ckpt", state)
                 saved = time.monotonic()
@@ -151,7 +164,7 @@ def _step(
 ) -> float:
     """One step of the optimizer; returns the loss. Dropout depends on seed, step and part alone."""
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate(recipe, state["samples"])
+        group["lr"] = learning_rate(recipe, state["samples"], state.get("cuts", 0))
     parts = min(recipe.train.micro_batches, max(1, len(labels)))
     value = 0.0
     for part in range(parts):
@@ -164,7 +177,7 @@ def _step(
             loss = loss * ((last - first) / len(labels) if len(labels) else 0.0)
             value += float(loss.item())
             if not math.isfinite(value):
-                raise ConfigurationError(
+                raise DivergedError(
                     f"the loss is {value} after {state['samples']:,} samples. Lower train.learning_rate "
                     "and start again from the last checkpoint or in a new folder."
                 )
@@ -186,9 +199,15 @@ def _loss(
     one."""
     if not len(labels):
         size = recipe.model.view_size
-        pixels = torch.zeros((2, 3, size, size), dtype=torch.uint8, device=fabric.device)
+        run = (recipe.sequence.frames,) if recipe.sequence.frames else ()
+        pixels = torch.zeros((2, *run, 3, size, size), dtype=torch.uint8, device=fabric.device)
         labels = torch.zeros(2, dtype=torch.long, device=fabric.device)
-    return criterion(model(pixels.contiguous(memory_format=torch.channels_last)).float(), labels)
+    return criterion(model(_laid_out(pixels)).float(), labels)
+
+
+def _laid_out(pixels: Tensor) -> Tensor:
+    """Images as convolutions like them; runs of frames as they are, since their model sees to it."""
+    return pixels.contiguous(memory_format=torch.channels_last) if pixels.ndim == 4 else pixels
 
 
 def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
@@ -214,8 +233,11 @@ class Validation:
         if recipe.data.sampling == "balanced":
             draws = sampler(items, recipe.data, VALIDATION_TILES, seed=1)
             items = [items[i] for i, _ in draws]
-        centres = Centres(items, recipe.model.view, recipe.model.view_size)
-        self.loader = DataLoader(centres, 64, collate_fn=collate, **_processes(workers))
+        shown: Dataset[Sample] = Centres(items, recipe.model.view, recipe.model.view_size)
+        if recipe.sequence.frames:
+            shown = MiddleRuns(items, recipe)
+        batch = max(1, 64 // max(1, recipe.sequence.frames))
+        self.loader = DataLoader(shown, batch, collate_fn=collate, **_processes(workers))
         self.skipped, self.classes = skipped, recipe.data.classes
 
     def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
@@ -229,7 +251,7 @@ class Validation:
                 torch.inference_mode(),
                 torch.autocast(device.type, torch.bfloat16, "bf16" in precision),
             ):
-                logits = model(pixels.to(device).contiguous(memory_format=torch.channels_last))
+                logits = model(_laid_out(pixels.to(device)))
             probabilities.append(logits.float().softmax(1).cpu().numpy())
             truth += labels.tolist()
         if len(set(truth)) < 2:
@@ -268,8 +290,9 @@ def _loader(
 ) -> Iterator[Batch]:
     seed = recipe.train.seed + 1000 * number
     draws = sampler(items, recipe.data, phase.samples, seed, start)
+    samples = Runs if recipe.sequence.frames else Crops
     loader = DataLoader(
-        Crops(items, recipe, phase, seed),
+        samples(items, recipe, phase, seed),
         batch_sampler=Share(draws, phase.batch, fabric.global_rank, fabric.world_size),
         collate_fn=collate,
         **_processes(workers),
@@ -290,7 +313,7 @@ def _evaluate(
     losses: list[float],
     out: Path,
     fabric: Fabric,
-) -> None:
+) -> dict[str, float]:
     row: dict[str, float] = {}
     if fabric.is_global_zero:
         averaged = network(recipe)
@@ -306,6 +329,9 @@ def _evaluate(
         _save(fabric, out / "best.ckpt", {"weights": average.values, "recipe": recipe.name, "row": row})
     else:
         state["stale"] += 1
+        if "cuts" in state and state["stale"] % (recipe.train.plateau_patience + 1) == 0:
+            state["cuts"] += 1
+    return row
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,56 @@
+"""Measures a checkpoint of a recipe of videos: the run in the middle of each."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+
+from aidetect import ConfigurationError
+
+from .data import Item, SkippedList
+from .metrics import balanced_accuracy, interval, summary
+from .recipe import Recipe
+from .scoring import load_checkpoint
+from .video_data import MiddleRuns
+
+
+def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) -> dict[str, Any]:
+    """Writes `OUT/metrics.json`: the figures of `summary`, intervals that resample origins, and
+    `baseline`, the AUC of the files' sizes, which no detector should need. Videos that cannot be read
+    are left out and listed in `OUT/skipped.txt`.
+
+    Raises ConfigurationError for a file that is no checkpoint of the recipe, and where one class has no
+    video that can be read.
+    """
+    model = load_checkpoint(checkpoint, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "skipped.txt").unlink(missing_ok=True)
+    skipped = SkippedList(out / "skipped.txt")
+    samples = MiddleRuns(items, recipe)
+    read, given = [], []
+    for number, item in enumerate(items):
+        sample = samples[number]
+        if isinstance(sample, str):
+            skipped.add([sample])
+            continue
+        with torch.inference_mode():
+            given.append(float(model(sample[0][None]).softmax(1)[0, 1]))
+        read.append(item)
+    truth = np.array([item.label for item in read])
+    if set(truth.tolist()) != {0, 1}:
+        raise ConfigurationError(
+            f"of the {len(items):,} videos {len(read):,} can be read, not of both classes; "
+            f"{skipped.path} tells why."
+        )
+    probabilities, origins = np.array(given), [item.origin for item in read]
+    result: dict[str, Any] = {"recipe": recipe.name, "checkpoint": checkpoint.name}
+    result |= summary(truth, probabilities) | {"skipped": len(skipped)}
+    for name, figure in (("balanced_accuracy", balanced_accuracy), ("auc", roc_auc_score)):
+        result[f"{name}_interval"] = interval(origins, truth, probabilities, figure)
+    result["baseline"] = float(roc_auc_score(truth, [item.path.stat().st_size for item in read]))
+    (out / "metrics.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return result
