@@ -21,8 +21,9 @@ from aidetect_training.evaluate import evaluate, write
 from aidetect_training.recipe import DataRecipe
 from aidetect_training.report import classification_report, extremes, read_folders, training_images
 from aidetect_training.scoring import Score
+from aidetect_training.train import train
 
-from .conftest import TOY, write_manifest
+from .conftest import TOY, toy, write_manifest
 from .scores import Model, scores
 from .test_evaluate import CALIBRATION, few_rounds
 
@@ -208,6 +209,20 @@ def test_the_run_and_its_data_are_told(page: Page) -> None:
         [f"real: {origin}", "20", "1"] for origin in ("origin0", "origin2", "owner_held-out")
     ]
     assert counted[4:] == [["AI, all", "60", "3"], ["AI: gen", "60", "3"]]
+
+
+def test_a_run_that_train_has_made(tiles: Path, tmp_path: Path) -> None:
+    """Its recipe is in no file that its name would lead to."""
+    train(toy(), tiles, tmp_path / "run", device="cpu", workers=0)
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path)]) == 0
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    with open(tmp_path / "run" / "metrics.csv", newline="") as table:
+        rows = list(csv.DictReader(table))
+    shown = page.tables["Evaluations of the validation part"][1:]
+    assert [row[0].split()[0] for row in shown] == ["128", "256"] and len(rows) == 2
+    assert [row[2] for row in shown] == [f"{float(row['auc']):.3f}" for row in rows]
+    best = max(range(2), key=lambda n: float(rows[n]["auc"]))
+    assert [row[0].endswith("(kept)") for row in shown] == [n == best for n in range(2)]
 
 
 def test_the_classification_report_is_scikit_learns() -> None:
