@@ -34,7 +34,7 @@ from aidetect_training.metrics import balanced_accuracy
 from aidetect_training.quantize import quantize, views_of
 from aidetect_training.recipe import load_recipe
 
-RANGES = 96
+RANGES = 256
 """Images that ranges are taken from."""
 
 Shown = tuple[np.ndarray, float]

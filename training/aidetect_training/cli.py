@@ -193,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data", type=Path, required=True, help="folder of held-out images: the range of 8 bits"
     )
-    sub.add_argument("--images", type=int, default=96, help="how many of them to look at")
+    sub.add_argument("--images", type=int, default=256, help="how many of them to look at")
     sub.add_argument("--out", type=Path, required=True)
 
     sub = command("search", "search a space of recipes with Optuna; started again it goes on")

@@ -98,7 +98,7 @@ def read_folders(folders: Sequence[Path], recipe: str | None) -> tuple[list[Eval
 
 
 def _name(folder: Path) -> str:
-    return folder.resolve().name
+    return folder.absolute().name
 
 
 def _evaluation(folder: Path, name: str) -> Evaluation:
