@@ -241,7 +241,11 @@ def test_a_checkpoint_is_measured_on_videos(
     assert main([*given, *recipe, "--validation", "--out", str(tmp_path / "held-out")]) == 0
     found = json.loads((tmp_path / "held-out" / "metrics.json").read_text(encoding="utf-8"))
     assert found["images"] == 8 and found["auc"] == row["auc"] and found["skipped"] == 0
-    assert 0 <= found["baseline"] <= 1 and len(found["auc_interval"]) == 2
+    assert (
+        found["auc_of_motion"] == 1
+        and 0 <= found["auc_of_size"] <= 1
+        and len(found["auc_interval"]) == 2
+    )
     capsys.readouterr()
     assert main([*given, *recipe, "--out", str(tmp_path / "all")]) == 0
     assert "images: 24.0" in (told := capsys.readouterr().out) and "skipped: 2" in told

@@ -19,9 +19,10 @@ from .video_data import MiddleRuns
 
 
 def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) -> dict[str, Any]:
-    """Writes `OUT/metrics.json`: the figures of `summary`, intervals that resample origins, and
-    `baseline`, the AUC of the files' sizes, which no detector should need. Videos that cannot be read
-    are left out and listed in `OUT/skipped.txt`.
+    """Writes `OUT/metrics.json`: the figures of `summary`, intervals that resample origins, and the AUC
+    of two numbers that take no network: `auc_of_size`, the file's bytes, and `auc_of_motion`, the mean
+    difference of frames from those before them. Videos that cannot be read are left out and listed in
+    `OUT/skipped.txt`.
 
     Raises ConfigurationError for a file that is no checkpoint of the recipe, and where one class has no
     video that can be read.
@@ -31,7 +32,7 @@ def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) 
     (out / "skipped.txt").unlink(missing_ok=True)
     skipped = SkippedList(out / "skipped.txt")
     samples = MiddleRuns(items, recipe)
-    read, given = [], []
+    read, given, motion = [], [], []
     for number, item in enumerate(items):
         sample = samples[number]
         if isinstance(sample, str):
@@ -39,6 +40,7 @@ def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) 
             continue
         with torch.inference_mode():
             given.append(float(model(sample[0][None]).softmax(1)[0, 1]))
+        motion.append(float(sample[0].float().diff(dim=0).abs().mean()))
         read.append(item)
     truth = np.array([item.label for item in read])
     if set(truth.tolist()) != {0, 1}:
@@ -51,6 +53,7 @@ def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) 
     result |= summary(truth, probabilities) | {"skipped": len(skipped)}
     for name, figure in (("balanced_accuracy", balanced_accuracy), ("auc", roc_auc_score)):
         result[f"{name}_interval"] = interval(origins, truth, probabilities, figure)
-    result["baseline"] = float(roc_auc_score(truth, [item.path.stat().st_size for item in read]))
+    result["auc_of_size"] = float(roc_auc_score(truth, [item.path.stat().st_size for item in read]))
+    result["auc_of_motion"] = float(roc_auc_score(truth, motion))
     (out / "metrics.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return result
