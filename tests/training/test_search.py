@@ -134,6 +134,8 @@ def test_a_trial_that_diverges_does_not_end_the_search(
         return fit(*arguments)
 
     monkeypatch.setattr(searching, "fit", diverges)
+    with pytest.raises(ConfigurationError, match="no trial of 1 came to its end"):
+        run(1)
     run(2)
     assert [trial.state.name for trial in study(tmp_path).get_trials()] == ["PRUNED", "COMPLETE"]
 

@@ -181,6 +181,11 @@ def search(
         raise ConfigurationError("stopped; started again, the search goes on") from None
     finally:
         _tell(study, recipe, fixed, out)
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise ConfigurationError(
+            f"no trial of {options.trials} came to its end: all diverged or were ended early. Lower the "
+            "learning rates of the space."
+        )
     return study.best_trial
 
 
