@@ -280,7 +280,7 @@
     for (let at = 0; at < data.length; at += 4) {
       const odds = data[at] === 0 ? 0 : (data[at] - 128) / 32;
       const [red, green, blue] = odds > 0 ? [213, 94, 0] : [0, 114, 178];
-      data.set([red, green, blue, 255 * Math.min(1, Math.sqrt(Math.abs(odds) / 2))], at);
+      data.set([red, green, blue, 255 * Math.min(1, Math.sqrt(Math.abs(odds) / 4))], at); // 4: the most there is
     }
     context.putImageData(cells, 0, 0);
     return canvas;

@@ -11,7 +11,7 @@ globalThis.aidetectPlace ??= (() => {
   const page = [...crypto.getRandomValues(new Uint32Array(4))].join("-");
   /** Job → its card, when what it shows was so, and whether more is to come. @type {Map<string, {card: any, over: boolean, more: boolean, at: number}>} */
   const cards = new Map();
-  /** Job → until when its card is not to come back, once it was closed. @type {Map<string, number>} */
+  /** Job → when what its card showed last was so, once that was closed. @type {Map<string, number>} */
   const closed = new Map();
   const shelf = makeShelf();
   let timer = 0;
@@ -62,8 +62,9 @@ globalThis.aidetectPlace ??= (() => {
   /** @param {any} message */
   function show({ job, at, view, words, src, more }) {
     let held = cards.get(job);
+    const over = view.state === "done" || view.state === "failed";
     // What comes late is passed over, and nobody who fills in a form is disturbed by what is shown already.
-    if (at <= (held?.at ?? closed.get(job) ?? 0)) return;
+    if (held ? at <= held.at : closed.has(job) && (over || at <= Number(closed.get(job)))) return;
     if (!held) {
       const t = globalThis.aidetectCardText.translator(words.messages, words.lang);
       held = { card: globalThis.aidetectCard.create({ t, actions: actionsFor(job), mode: "closed", level: 2 }), over: false, more: true, at: 0 };
@@ -72,7 +73,7 @@ globalThis.aidetectPlace ??= (() => {
     }
     held.at = at;
     held.more = more;
-    held.over = view.state === "done" || view.state === "failed";
+    held.over = over;
     const heatmap = view.heatmap ? async () => blobOf(view.heatmap) : null;
     const picture = view.picture ?? (view.got?.kind === "url" && /^https?:/.test(src) ? src : null);
     stage();
@@ -98,7 +99,7 @@ globalThis.aidetectPlace ??= (() => {
     };
   }
 
-  /** What moves on elsewhere brings its card back, unless it was cancelled. @param {string} job @param {boolean} [cancelled] */
+  /** What is checked again elsewhere brings its card back; its heat map does not, nor what was cancelled. @param {string} job @param {boolean} [cancelled] */
   function drop(job, cancelled = false) {
     closed.set(job, cancelled ? Infinity : cards.get(job)?.at ?? 0);
     cards.get(job)?.card.remove();

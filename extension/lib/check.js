@@ -4,7 +4,7 @@
 import { Api, Problem } from "./api.js";
 import { acquire, find } from "./bytes.js";
 import { knows, remember } from "./history.js";
-import { load, over, save, whole } from "./jobs.js";
+import { load, over, save } from "./jobs.js";
 import { keep, kept } from "./kept.js";
 import { asDataAddress, sha256, thumbnail } from "./pictures.js";
 import { HERE, settings } from "./settings.js";
@@ -40,7 +40,7 @@ export async function run(id, told) {
 export async function halt(id) {
   const one = running.get(id);
   one?.stop();
-  await one?.ended;
+  await one?.ended.catch(() => {});
 }
 
 /** Ends it here and at the server. @param {string} id */
@@ -92,7 +92,7 @@ class Run {
     if (!job) return;
     this.job = job;
     if (!over(job)) await this.check();
-    if (!whole(job)) await this.addHeatmap().catch(() => {});
+    if (job.map) await this.addHeatmap().catch(() => {});
   }
 
   async check() {
