@@ -19,12 +19,13 @@ from ._embedded import find_program, prepare
 from ._home import Home
 from ._parts import Part
 
-_RELEASE_SECONDS = 15.0
+_RELEASE_SECONDS = 60.0
 
 
 @contextmanager
-def local_parts(home: Home, environ: dict[str, str], verbose: bool) -> Iterator[list[Part]]:
-    """Redis (where none is named), worker and server; completes `environ` with the Redis's address."""
+def local_parts(home: Home, environ: dict[str, str], verbose: bool, served: int) -> Iterator[list[Part]]:
+    """Redis (where none is named), worker and server, which holds the lock `served`; completes `environ`
+    with the Redis's address."""
     logs = home.folder_of("logs")
 
     def log(name: str) -> Path | None:
@@ -35,7 +36,7 @@ def local_parts(home: Home, environ: dict[str, str], verbose: bool) -> Iterator[
         if not environ.get("AIDETECT_REDIS_URL", "").strip():
             redis = stack.enter_context(prepare(home, find_program()))
             environ["AIDETECT_REDIS_URL"] = redis.url
-            held = stack.enter_context(_data_lock(home))
+            held = stack.enter_context(lock_of(home, "redis"))
             store = Part("Redis", redis.command, environ, redis.ready, log("redis"), keeps=[held])
             parts.append(store)
         else:
@@ -61,23 +62,24 @@ def local_parts(home: Home, environ: dict[str, str], verbose: bool) -> Iterator[
             log("server"),
             orphaned=signal.SIGQUIT,
             after=after,
+            keeps=[served],
         )
         yield [*parts, worker, server]
 
 
 @contextmanager
-def _data_lock(home: Home) -> Iterator[int]:
-    """Held by Redis as long as it runs, also where it outlives a killed `aidetect up` for a moment: two
-    must never write the same files."""
+def lock_of(home: Home, part: str) -> Iterator[int]:
+    """Held by that part as long as it runs, also where it outlives a killed `aidetect up` for a moment:
+    two must never write the same files, or want the same port."""
     until = time.monotonic() + _RELEASE_SECONDS
     while True:
-        with home.lock("redis.lock") as held:
+        with home.lock(f"{part}.lock") as held:
             if held is not None:
                 yield held
                 return
         if time.monotonic() > until:
             raise ConfigurationError(
-                f"a Redis of an earlier `aidetect up` still uses {home.folder}/redis; end it"
+                f"the {part} of an earlier `aidetect up` still runs in {home.folder}; end it"
             )
         time.sleep(0.1)
 

@@ -56,17 +56,18 @@ def _run(options: argparse.Namespace) -> int:
             "`aidetect up` runs on Linux and macOS; on Windows, use the Linux subsystem (WSL)"
         )
     # Heavy for a command's `--help`.
-    from ._local import local_parts
+    from ._local import local_parts, lock_of
     from ._serve import require_free
     from ._supervisor import Supervisor
 
     home = Home(default_folder())
     with ExitStack() as stack:
         stack.enter_context(_alone(home, options.port))
+        served = stack.enter_context(lock_of(home, "server"))
         require_free(f"{_HOST}:{options.port}")
         environ = _environment(home, options.port)
         _require_model(environ)
-        parts = stack.enter_context(local_parts(home, environ, options.verbose))
+        parts = stack.enter_context(local_parts(home, environ, options.verbose, served))
 
         def ready() -> None:
             _welcome(home, environ, options.open)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from .stack import Stack
+from .stack import PATIENCE, Stack
 
 FLAGS = [
     "--headless=new",
@@ -24,7 +24,7 @@ FLAGS = [
 def browser(chromium_program: tuple[Any, str]) -> Iterator[Any]:
     """Chromium, driven by playwright."""
     playwright, program = chromium_program
-    browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+    browser = playwright.chromium.launch(executable_path=program, args=FLAGS, timeout=1000 * PATIENCE)
     yield browser
     browser.close()
 
@@ -48,11 +48,12 @@ class open_page:
     def __enter__(self) -> Any:
         self.options.setdefault("viewport", {"width": 1100, "height": 900})
         self.context = self.browser.new_context(locale="en-GB", **self.options)
-        self.context.set_default_timeout(60_000)
+        self.context.set_default_timeout(1000 * PATIENCE)
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("console", self._console)
         page.on("request", self._request)
+        page.on("filechooser", lambda _: None)  # from now on no dialogue opens
         page.goto(self.address)
         page.wait_for_selector("#page:not([hidden])")
         return page

@@ -10,7 +10,7 @@ from aidetect._cli import main
 from ..sdk.origin import Origin
 from .conftest import open_page
 from .looking import card, choose, hand_over, shown, word
-from .stack import Stack
+from .stack import Stack, until
 
 Pictures = dict[str, Path]
 
@@ -29,7 +29,7 @@ def test_a_chosen_photograph_gets_the_answer_of_the_detector(page: Any, pictures
 
 def test_dropping_and_pasting_files(page: Any, pictures: Pictures) -> None:
     hand_over(page, "dragover", "body", pictures["photo"])
-    assert page.get_by_text("Let go to check").is_visible()
+    page.get_by_text("Let go to check").wait_for()
     hand_over(page, "drop", "body", pictures["photo"])
     assert word(page, "photo.jpg") == "Probably not AI-generated"
     hand_over(page, "paste", "body", pictures["small"])
@@ -60,7 +60,7 @@ def test_pasting_into_a_field_stays_there_and_nothing_usable_is_said(page: Any) 
     assert page.locator("#cards li").count() == 0
     field.blur()
     hand_over(page, "paste", "body", text="no address")
-    assert page.get_by_text("There was no image and no address in it.").is_visible()
+    page.get_by_text("There was no image and no address in it.").wait_for()
 
 
 def test_several_at_once_each_for_itself(page: Any, pictures: Pictures) -> None:
@@ -70,11 +70,11 @@ def test_several_at_once_each_for_itself(page: Any, pictures: Pictures) -> None:
         assert word(page, name) == "Could not be checked"
     assert "damaged or incomplete" in card(page, "broken.jpg").inner_text()
     assert "This is not an image." in card(page, "text.jpg").inner_text()
-    assert card(page, "text.jpg").get_by_role("button", name="Choose an image").is_visible()
+    card(page, "text.jpg").get_by_role("button", name="Choose an image").wait_for()
     word(page, "claimed.png")
     word(page, "claimed_flat.png")
     word(page, "small.png")
-    assert page.get_by_text("6 of 6 done").is_visible()
+    page.get_by_text("6 of 6 done").wait_for()
 
 
 def test_what_a_claim_decides_shows_no_number_that_contradicts(page: Any, pictures: Pictures) -> None:
@@ -96,13 +96,13 @@ def test_heat_map_lies_over_the_image_and_fades(page: Any, pictures: Pictures) -
     slider.wait_for()
     canvas = card(page, "photo.jpg").locator("canvas")
     image = card(page, "photo.jpg").get_by_role("img", name="The image that was checked")
-    assert canvas.bounding_box() == image.bounding_box()
+    until(lambda: canvas.bounding_box() == image.bounding_box())
     cells = "c.getContext('2d').getImageData(0, 0, c.width, c.height).data"
     shades = canvas.evaluate(f"c => new Set({cells}.filter((_, at) => at % 4 == 3)).size")
     assert shades > 3
     slider.focus()
     page.keyboard.press("Home")
-    assert canvas.evaluate("c => getComputedStyle(c).opacity") == "0"
+    until(lambda: canvas.evaluate("c => getComputedStyle(c).opacity") == "0")
 
 
 def test_downloads_are_the_verdict_and_what_verify_takes(
@@ -133,7 +133,7 @@ def test_a_report_reaches_the_server(page: Any, pictures: Pictures) -> None:
     over = card(page, "photo.jpg")
     over.get_by_role("button", name="Wrong?").click()
     over.get_by_role("button", name="Send the report").click()
-    assert over.get_by_text("Choose one of the two.").is_visible()
+    over.get_by_text("Choose one of the two.").wait_for()
     over.get_by_label("Made by AI", exact=True).check()
     over.get_by_label("How do you know?").fill("<script>alert(1)</script> I made it")
     over.get_by_label("Send the image too").check()
@@ -155,7 +155,7 @@ def test_history_is_kept_shown_again_and_cleared(page: Any, stack: Stack, pictur
     assert Verdict.from_dict(json.loads(kept)[0]["verdict"]).label == "real"
     assert "data:image" not in kept and len(kept) < 20_000
     page.get_by_role("button", name="Clear the history").click()
-    assert page.get_by_text("The history is empty.").is_visible()
+    page.get_by_text("The history is empty.").wait_for()
     page.get_by_label("Keep a history").uncheck()
     choose(page, pictures["small"])
     word(page, "small.png")

@@ -7,8 +7,8 @@ import pytest
 
 from .cards import UNCERTAIN, claimed, credentials, done, reason, verdict
 from .conftest import open_page
-from .looking import choose, draw, word
-from .stack import Stack
+from .looking import card, choose, draw, word
+from .stack import Stack, until
 
 Pictures = dict[str, Path]
 
@@ -81,7 +81,7 @@ def focused(page: Any) -> str:
 
 
 def tab_to(page: Any, name: str, key: str = "Tab") -> None:
-    for _ in range(40):
+    for _ in range(60):
         press(page, key)
         if focused(page) == name:
             return
@@ -90,19 +90,14 @@ def tab_to(page: Any, name: str, key: str = "Tab") -> None:
 
 def test_all_of_it_by_the_keyboard_alone(page: Any, stack: Stack, pictures: Pictures) -> None:
     page.get_by_role("button", name="Choose images").wait_for()
-    choosers: list[Any] = []
-    # Early: the browser has to know before the key is pressed.
-    page.on("filechooser", lambda one: choosers.append(one))
     press(page, "Tab")
-    assert focused(page) == "Skip to the results"
+    until(lambda: focused(page) == "Skip to the results")
     tab_to(page, "Choose images")
-    press(page, "Enter")
-    for _ in range(600):
-        if choosers:
-            break
-        page.wait_for_timeout(100)
-    choosers[0].set_files(str(pictures["photo"]))
+    with page.expect_file_chooser() as chooser:
+        press(page, "Enter")
+    chooser.value.set_files(str(pictures["photo"]))
     word(page, "photo.jpg")
+    card(page, "photo.jpg").get_by_label("Strength of the heat map").wait_for()
     assert focused(page) == "Choose images"  # an answer takes nobody's place away
     tab_to(page, "Remove this result")
     tab_to(page, "Strength of the heat map")
@@ -121,7 +116,7 @@ def test_all_of_it_by_the_keyboard_alone(page: Any, stack: Stack, pictures: Pict
     page.get_by_text("Thank you.").wait_for()
     tab_to(page, "Remove this result", "Shift+Tab")
     press(page, "Escape")
-    assert page.locator("#cards li").count() == 0
+    page.locator("#cards li").wait_for(state="detached")
     tab_to(page, "History")
     press(page, "Enter")
     tab_to(page, "Show again: photo.jpg")

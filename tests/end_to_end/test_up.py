@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ..sdk.origin import closed_port
-from .stack import Stack, until
+from .stack import PATIENCE, Stack, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
@@ -25,7 +25,7 @@ PARTS = {"the worker": "aidetect worker", "the server": "aidetect serve", "Redis
 def ask(stack: Stack, path: str, data: bytes | None = None, key: str | None = None) -> dict[str, object]:
     headers = {"Authorization": f"Bearer {key or stack.key}", "Content-Type": "image/jpeg"}
     request = urllib.request.Request(stack.address + path.lstrip("/"), data, headers)
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         body: dict[str, object] = json.load(answer)
         return body
 
@@ -62,7 +62,7 @@ def test_ready_it_answers_keeps_its_secrets_and_ends_without_a_trace(
         assert not [secret for secret in secrets if secret in lines]
         assert stack.stop() == 0
         assert stack.words().endswith("aidetect: ended\n")
-        until(lambda: not stack.left(), lambda: str(stack.left()), seconds=10)
+        until(lambda: not stack.left(), lambda: str(stack.left()))
         stack.start()
         stack.wait_ready()
         assert stack.key == first
@@ -80,15 +80,14 @@ def test_killed_it_takes_its_parts_along_and_starts_again(tmp_path: Path, photog
         assert stack.key == key and works(stack, photograph.read_bytes())
         stack.process.kill()
         stack.process.wait()
-        until(lambda: not stack.left(), lambda: str(stack.left()), seconds=20)
+        until(lambda: not stack.left(), lambda: str(stack.left()))
 
 
 def test_each_part_is_started_again(tmp_path: Path, photograph: Path) -> None:
     with Stack(tmp_path / "up") as stack:
         image = photograph.read_bytes()
         for number, (name, pattern) in enumerate(PARTS.items()):
-            [*_, part] = sorted(stack.parts(pattern), reverse=True)
-            os.kill(part, signal.SIGKILL)
+            os.kill(stack.head(pattern), signal.SIGKILL)
             said = f"{name} ended (killed by SIGKILL); starting it again in 0.5 s"
             until(lambda said=said: said in stack.words(), stack.words)
             until(lambda number=number: works(stack, unlike(image, number)), stack.words)
@@ -112,7 +111,7 @@ def run_up(environ: dict[str, str], *options: str) -> "subprocess.CompletedProce
     """One that is expected to end by itself."""
     command = [sys.executable, "-m", "aidetect", "up", "--port", str(closed_port()), *options]
     return subprocess.run(
-        command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120
+        command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
     )
 
 

@@ -29,12 +29,14 @@ FOREVER = """if True:
     mark = pathlib.Path(sys.argv[1])
     mark.with_suffix(".new").write_text(str(os.getpid()))
     mark.with_suffix(".new").rename(mark)
-    time.sleep(60)
+    time.sleep(600)
 """
 DYING = """if True:
     import pathlib, sys, time
-    pathlib.Path(sys.argv[1]).touch()
-    time.sleep(0.5)  # ready once, and so not a part that never could start
+    mark = pathlib.Path(sys.argv[1])
+    mark.touch()
+    while mark.exists():  # until it was found ready, and so is not a part that never could start
+        time.sleep(0.01)
     print("no more memory")
     sys.exit(70)
 """
@@ -60,7 +62,7 @@ def test_a_leashed_program_ends_with_a_starter_that_is_killed(tmp_path: Path, pl
         command = [sys.executable, "-c", {FOREVER!r}, {str(tmp_path / "id")!r}]
         subprocess.Popen([sys.executable, "-c", leash, {str(LEASH)!r}, str(os.getpid()), "15", *command],
             stdin=subprocess.PIPE)
-        time.sleep(60)
+        time.sleep(600)
     """
     starter = subprocess.Popen([sys.executable, "-c", program])
     id_file = tmp_path / "id"
@@ -69,7 +71,7 @@ def test_a_leashed_program_ends_with_a_starter_that_is_killed(tmp_path: Path, pl
     assert alive(id)
     starter.kill()
     starter.wait()
-    until(lambda: not alive(id), seconds=20)
+    until(lambda: not alive(id))
 
 
 def test_without_its_starter_a_leashed_program_does_not_begin(tmp_path: Path) -> None:
@@ -165,11 +167,13 @@ def test_a_part_that_ignores_the_end_is_killed_with_its_children(tmp_path: Path)
     """
     run = Run(part(tmp_path, "stubborn", program, grace=0.3))
     run.until(lambda: until(lambda: run.ready))
-    until(lambda: not alive(int((tmp_path / "stubborn").read_text())), seconds=10)
+    until(lambda: not alive(int((tmp_path / "stubborn").read_text())))
 
 
 def test_five_deaths_end_everything_with_the_last_words(tmp_path: Path, quick: None) -> None:
-    run = Run(part(tmp_path, "weak", DYING), part(tmp_path, "strong", FOREVER))
+    weak, mark = part(tmp_path, "weak", DYING, after=["strong"]), tmp_path / "weak"
+    weak.ready = lambda: mark.exists() and mark.unlink() is None
+    run = Run(weak, part(tmp_path, "strong", FOREVER))
     with pytest.raises(PartFailedError, match="weak ended 5 times \\(exit status 70 at last\\)"):
         Supervisor(run.parts, lambda: None, run.said.append).run()
     assert [line for line in run.said if "starting it again" in line][-1].endswith("again in 0.16 s")
@@ -267,7 +271,7 @@ def test_redis_runs_wherever_the_folder_is(tmp_path: Path, program: str, name: s
         assert not redis.ready()
         server = subprocess.Popen(redis.command, stdout=subprocess.DEVNULL)
         try:
-            until(redis.ready, seconds=20)
+            until(redis.ready)
             with Redis.from_url(redis.url) as client:
                 client.set("kept", "yes")
                 assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -278,7 +282,7 @@ def test_redis_runs_wherever_the_folder_is(tmp_path: Path, program: str, name: s
             server.wait()
         server = subprocess.Popen(redis.command, stdout=subprocess.DEVNULL)
         try:
-            until(redis.ready, seconds=20)
+            until(redis.ready)
             with Redis.from_url(redis.url) as client:
                 assert client.get("kept") == b"yes"
         finally:
