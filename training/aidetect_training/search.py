@@ -238,7 +238,7 @@ def _tell(study: optuna.Study, recipe: str, fixed: Mapping[str, Any], out: Path)
         writer = csv.writer(table)
         writer.writerow(["trial", "state", "value", "evaluations", *keys])
         for trial in trials:
-            params = [trial.params.get(key, "") for key in keys]
+            params = [changes_of(trial).get(key, "") for key in keys]
             value = "" if trial.value is None else trial.value
             evaluations = len(trial.intermediate_values)
             writer.writerow([trial.number, trial.state.name.lower(), value, evaluations, *params])
