@@ -139,8 +139,9 @@ def test_command_exists(line: str) -> None:
 def test_the_table_is_that_of_the_last_evaluation() -> None:
     result = json.loads((RESULTS / "metrics.json").read_text(encoding="utf-8"))
     assert head_table(result) in README
-    shipped = load_package().manifest
-    assert result["model"] == {"name": shipped.name, "version": shipped.version}
+    shipped, told = load_package().manifest.to_dict(), result["model"]
+    assert {"name", "version", "weights_sha256", "calibration"} <= told.keys()
+    assert told == {key: shipped[key] for key in told}
 
 
 def test_the_two_first_commands_are_shown() -> None:
