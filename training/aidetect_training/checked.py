@@ -1,6 +1,8 @@
-"""Dataclasses that check themselves, made from the tables of a TOML file."""
+"""TOML files, and the dataclasses that are made of their tables and check themselves."""
 
 import dataclasses
+import tomllib
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from aidetect import ConfigurationError
@@ -9,6 +11,25 @@ from aidetect import ConfigurationError
 def need(met: bool, key: str, value: object, wanted: str) -> None:
     if not met:
         raise ConfigurationError(f"{key} is {value!r}; it has to be {wanted}")
+
+
+def read_table(name_or_path: str, folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
+    """The TOML file of a built-in name, which lies in `folder`, or of a path; and what it holds.
+
+    Raises ConfigurationError, with `kind` for what it should be, where it is missing or broken.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = folder / f"{name_or_path}.toml"
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.toml")))
+        raise ConfigurationError(
+            f"There is no {kind} {name_or_path!r}. Give a .toml file or one of {known}."
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
 
 
 def build(kind: type[Any], table: Any, file: str, key: str) -> Any:

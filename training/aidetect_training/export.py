@@ -92,10 +92,15 @@ def export_model(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         about=about,
     )
+    return write_package(manifest, data, graph, out)
+
+
+def write_package(manifest: Manifest, weights: bytes, graph: bytes, out: Path) -> Path:
+    """Writes a model's three files to the folder `out`; returns the path of its manifest."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.safetensors").write_bytes(data)
-    (out / f"{name}.onnx").write_bytes(graph)
-    path = out / f"{name}.json"
+    (out / f"{manifest.name}.safetensors").write_bytes(weights)
+    (out / f"{manifest.name}.onnx").write_bytes(graph)
+    path = out / f"{manifest.name}.json"
     path.write_bytes(manifest.to_json())
     return path
 

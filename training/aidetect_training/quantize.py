@@ -31,6 +31,7 @@ from aidetect._views import extract_views
 from aidetect._weights import ModelPackage
 
 from .data import Item
+from .export import write_package
 
 OPERATORS = ("Conv", "Add", "Relu", "MaxPool", "GlobalAveragePool")
 BATCH = 8
@@ -74,12 +75,7 @@ def quantize(package: ModelPackage, views: np.ndarray, out: Path) -> Path:
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         about=f"{package.manifest.about} {ABOUT}".strip(),
     )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / f"{name}.safetensors").write_bytes(data)
-    (out / f"{name}.onnx").write_bytes(graph)
-    path = out / f"{name}.json"
-    path.write_bytes(manifest.to_json())
-    return path
+    return write_package(manifest, data, graph, out)
 
 
 def _quantised(package: ModelPackage, views: np.ndarray, folder: Path) -> Path:

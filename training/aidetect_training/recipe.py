@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aidetect import ConfigurationError
 
-from .checked import build, need
+from .checked import build, need, read_table
 
 BUILT_IN = Path(__file__).parent / "recipes"
 
@@ -275,18 +275,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     Raises ConfigurationError, naming the file and the key, for a missing file, broken TOML, an
     unknown key or a value of the wrong kind.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = BUILT_IN / f"{name_or_path}.toml"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted(p.stem for p in BUILT_IN.glob("*.toml")))
-        raise ConfigurationError(
-            f"There is no recipe {name_or_path!r}. Give a .toml file or one of {known}."
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
+    path, table = read_table(name_or_path, BUILT_IN, "recipe")
     for key, value in (changes or {}).items():
         _change(table, key, value, str(path))
     recipe: Recipe = build(Recipe, {"name": path.stem, **table}, str(path), "")

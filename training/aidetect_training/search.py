@@ -22,7 +22,6 @@ is worse than the median of the others at the same evaluation is ended early, as
 
 import csv
 import json
-import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from aidetect import ConfigurationError
 
+from .checked import read_table
 from .data import split
 from .layouts import read_dataset
 from .recipe import Recipe, load_recipe, recipe_table
@@ -62,18 +62,7 @@ def read_space(name_or_path: str) -> Space:
 
     Raises ConfigurationError, naming file and key, for what is no space.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = SPACES / f"{name_or_path}.toml"
-    try:
-        space = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = ", ".join(sorted(p.stem for p in SPACES.glob("*.toml")))
-        raise ConfigurationError(
-            f"There is no space {name_or_path!r}. Give a .toml file or one of {known}."
-        ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
+    path, space = read_table(name_or_path, SPACES, "space")
     for key, wanted in space.items():
         numbers = isinstance(wanted, dict) and set(wanted) - {"log"} == {"low", "high"}
         if numbers and all(type(wanted[end]) in (int, float) for end in ("low", "high")):
