@@ -29,6 +29,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from aidetect._model import SEResNet50
 from aidetect_training import train as trainer
+from aidetect_training import validation
 from aidetect_training.data import Crops, collate, open_tile, read_manifest
 from aidetect_training.recipe import AugmentRecipe, DataRecipe, Phase, Recipe, load_recipe
 from aidetect_training.schedule import Average
@@ -156,7 +157,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
     steps = 64 if parser.parse_args().full else 16
-    trainer.VALIDATION_TILES = 8
+    validation.VALIDATION_TILES = 8
     torch.manual_seed(0)
     made = recipes(steps)
     bare = Bare(made["full_augmentation"])

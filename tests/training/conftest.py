@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aidetect_training import train as trainer
+from aidetect_training import validation
 from aidetect_training.data import Item
 from aidetect_training.recipe import (
     AugmentRecipe,
@@ -38,7 +38,7 @@ def one_thread() -> Iterator[None]:
 def few_validation_tiles() -> Iterator[None]:
     """An evaluation costs no more than the steps between two of them."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "VALIDATION_TILES", 64)
+        patch.setattr(validation, "VALIDATION_TILES", 64)
         yield
 
 

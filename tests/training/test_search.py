@@ -143,9 +143,9 @@ def test_a_trial_that_diverges_does_not_end_the_search(
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from aidetect_training import search as searching, train as trainer
+from aidetect_training import search as searching, train as trainer, validation
 
-trainer.VALIDATION_TILES, searching.HEARTBEAT_SECONDS = 64, 1
+validation.VALIDATION_TILES, searching.HEARTBEAT_SECONDS = 64, 1
 step = trainer._step
 
 def counted(recipe, fabric, model, optimizer, state, *batch):

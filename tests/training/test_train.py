@@ -109,10 +109,10 @@ def test_another_seed_gives_another_model(tiles: Path, whole: Path, tmp_path: Pa
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from aidetect_training import train as trainer
+from aidetect_training import train as trainer, validation
 from aidetect_training.recipe import load_recipe
 
-trainer.VALIDATION_TILES, trainer.CHECKPOINT_SECONDS = 64, 0
+validation.VALIDATION_TILES, trainer.CHECKPOINT_SECONDS = 64, 0
 step = trainer._step
 
 def counted(recipe, fabric, model, optimizer, state, *batch):

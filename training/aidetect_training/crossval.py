@@ -27,7 +27,8 @@ from .prepare import plain
 from .recipe import DataRecipe, Recipe
 from .rows import read_rows
 from .scoring import load_checkpoint
-from .train import Validation, fit
+from .train import fit
+from .validation import Validation
 
 SPEED_BATCH = 16
 SPEED_ROUNDS = 10

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from aidetect import ConfigurationError
@@ -31,10 +31,8 @@ from aidetect import ConfigurationError
 from .backbones import network
 from .data import (
     Batch,
-    Centres,
     Crops,
     Item,
-    Sample,
     SkippedList,
     check_tiles,
     collate,
@@ -44,12 +42,12 @@ from .data import (
 )
 from .distributed import Share, any_of, launch
 from .layouts import read_dataset
-from .metrics import class_summary, summary
 from .optimise import Criterion, new_criterion, new_optimizer
 from .recipe import Phase, Recipe
 from .rows import append_row, forget_rows_after
 from .schedule import Average, learning_rate
-from .video_data import MiddleRuns, Runs
+from .validation import Validation, laid_out, processes
+from .video_data import Runs
 
 
 class DivergedError(ConfigurationError):
@@ -57,7 +55,6 @@ class DivergedError(ConfigurationError):
 
 
 CHECKPOINT_SECONDS = 60
-VALIDATION_TILES = 1536
 
 
 def train(
@@ -202,12 +199,7 @@ def _loss(
         run = (recipe.sequence.frames,) if recipe.sequence.frames else ()
         pixels = torch.zeros((2, *run, 3, size, size), dtype=torch.uint8, device=fabric.device)
         labels = torch.zeros(2, dtype=torch.long, device=fabric.device)
-    return criterion(model(_laid_out(pixels)).float(), labels)
-
-
-def _laid_out(pixels: Tensor) -> Tensor:
-    """Images as convolutions like them; runs of frames as they are, since their model sees to it."""
-    return pixels.contiguous(memory_format=torch.channels_last) if pixels.ndim == 4 else pixels
+    return criterion(model(laid_out(pixels)).float(), labels)
 
 
 def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
@@ -221,48 +213,6 @@ def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average)
         ) from None
     state["average"] = average.values
     fabric.print(f"goes on after {state['samples']:,} samples")
-
-
-class Validation:
-    """What held-out images are shown as, and the averaged network's figures on them: `VALIDATION_TILES`
-    balanced draws, or the whole part where the recipe does not balance."""
-
-    def __init__(
-        self, recipe: Recipe, items: Sequence[Item], workers: int, skipped: SkippedList
-    ) -> None:
-        if recipe.data.sampling == "balanced":
-            draws = sampler(items, recipe.data, VALIDATION_TILES, seed=1)
-            items = [items[i] for i, _ in draws]
-        shown: Dataset[Sample] = Centres(items, recipe.model.view, recipe.model.view_size)
-        if recipe.sequence.frames:
-            shown = MiddleRuns(items, recipe)
-        batch = max(1, 64 // max(1, recipe.sequence.frames))
-        self.loader = DataLoader(shown, batch, collate_fn=collate, **_processes(workers))
-        self.skipped, self.classes = skipped, recipe.data.classes
-
-    def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
-        probabilities, truth = [], []
-        model.eval()
-        for pixels, labels, _, unreadable in self.loader:
-            self.skipped.add(unreadable)
-            if not len(labels):
-                continue
-            with (
-                torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16, "bf16" in precision),
-            ):
-                logits = model(_laid_out(pixels.to(device)))
-            probabilities.append(logits.float().softmax(1).cpu().numpy())
-            truth += labels.tolist()
-        if len(set(truth)) < 2:
-            raise ConfigurationError(
-                "the validation part has readable images of one class only; "
-                f"{self.skipped.path} lists what could not be read."
-            )
-        given = np.concatenate(probabilities)
-        if self.classes:
-            return class_summary(np.array(truth), given)
-        return summary(np.array(truth), given[:, 1])
 
 
 def _batches(
@@ -295,14 +245,9 @@ def _loader(
         samples(items, recipe, phase, seed),
         batch_sampler=Share(draws, phase.batch, fabric.global_rank, fabric.world_size),
         collate_fn=collate,
-        **_processes(workers),
+        **processes(workers),
     )
     return iter(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
-
-
-def _processes(workers: int) -> dict[str, Any]:
-    """Loader processes start afresh: a fork of a process in which runtimes hold threads may crash."""
-    return {"num_workers": workers, "multiprocessing_context": "spawn" if workers else None}
 
 
 def _evaluate(
