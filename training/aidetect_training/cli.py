@@ -196,6 +196,15 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--images", type=int, default=256, help="how many of them to look at")
     sub.add_argument("--out", type=Path, required=True)
 
+    sub = command("prune", "write a model with fewer channels beside it, which runs faster")
+    sub.add_argument("model", type=Path, help="folder or manifest of an exported model")
+    sub.add_argument(
+        "--data", type=Path, required=True, help="folder of held-out images, which fit what stays"
+    )
+    sub.add_argument("--images", type=int, default=256, help="how many of them to look at")
+    sub.add_argument("--share", type=float, default=0.3, help="of the inner channels that goes")
+    sub.add_argument("--out", type=Path, required=True)
+
     sub = command("search", "search a space of recipes with Optuna; started again it goes on")
     sub.add_argument("recipe", help="name of a built-in recipe, or a .toml file")
     changeable(sub)

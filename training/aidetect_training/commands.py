@@ -5,11 +5,16 @@ Imports stand in the functions, so that `--help` needs none of them.
 
 import argparse
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aidetect import ConfigurationError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from aidetect._weights import ModelPackage
+
     from .recipe import Recipe
 
 
@@ -241,15 +246,32 @@ def report(arguments: argparse.Namespace) -> None:
 
 
 def quantize(arguments: argparse.Namespace) -> None:
+    from .quantize import quantize
+
+    package, views = _model_and_views(arguments)
+    _made_beside(package, quantize(package, views, arguments.out))
+
+
+def prune(arguments: argparse.Namespace) -> None:
+    from .prune import prune
+
+    package, views = _model_and_views(arguments)
+    _made_beside(package, prune(package, views, arguments.share, arguments.out))
+
+
+def _model_and_views(arguments: argparse.Namespace) -> "tuple[ModelPackage, np.ndarray]":
+    """A model, and what it is shown of some images of all origins alike."""
     from aidetect._weights import load_package
 
     from .evaluate import spread
     from .layouts import read_dataset
-    from .quantize import quantize, views_of
+    from .quantize import views_of
 
     package = load_package(arguments.model)
-    views = views_of(package, spread(read_dataset(arguments.data), arguments.images))
-    path = quantize(package, views, arguments.out)
+    return package, views_of(package, spread(read_dataset(arguments.data), arguments.images))
+
+
+def _made_beside(package: "ModelPackage", path: Path) -> None:
     size, before = path.with_suffix(".safetensors").stat().st_size, len(package.weights)
     print(f"{size / before:.2f} of the weights' bytes; next: aidetect-train evaluate --model {path} …")
 

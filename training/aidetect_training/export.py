@@ -27,7 +27,7 @@ from torch import Tensor
 from aidetect import ConfigurationError, _pins
 from aidetect._model import SEResNet50
 from aidetect._views import CONTRACT
-from aidetect._weights import SHIPPED_FOLDER, Manifest, load_package
+from aidetect._weights import SHIPPED_FOLDER, Manifest, ModelPackage, load_package
 
 from .graph import onnx_graph
 
@@ -71,14 +71,11 @@ def export_model(
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise ConfigurationError(f"the weights are not those of {dict(architecture)}: {error}") from None
-    tensors = {key: _kept(key, value) for key, value in model.state_dict().items() if value.ndim}
-    data = save(tensors)
+    data, graph = written(model, name)
     if len(data) > MAX_BYTES:
         raise ConfigurationError(
             f"{name}: {len(data):,} bytes of weights; at most {MAX_BYTES:,} are shipped"
         )
-    first = 8 + int.from_bytes(data[:8], "little")
-    graph = onnx_graph(model, json.loads(data[8:first]), first, f"{name}.safetensors")
     manifest = Manifest(
         name=name,
         version=version,
@@ -93,6 +90,29 @@ def export_model(
         about=about,
     )
     return write_package(manifest, data, graph, out)
+
+
+def written(model: SEResNet50, name: str) -> tuple[bytes, bytes]:
+    """The network's safetensors file, and its graph, which names that file `NAME.safetensors`."""
+    data = save({key: _kept(key, value) for key, value in model.state_dict().items() if value.ndim})
+    first = 8 + int.from_bytes(data[:8], "little")
+    return data, onnx_graph(model, json.loads(data[8:first]), first, f"{name}.safetensors")
+
+
+def write_beside(
+    package: ModelPackage, suffix: str, about: str, weights: bytes, graph: bytes, out: Path
+) -> Path:
+    """Writes other weights of `package`'s network as a model called `NAME-SUFFIX` into the folder `out`,
+    all else being the package's own; returns the path of its manifest."""
+    manifest = replace(
+        package.manifest,
+        name=f"{package.manifest.name}-{suffix}",
+        weights_sha256=sha256(weights).hexdigest(),
+        graph_sha256=sha256(graph).hexdigest(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        about=f"{package.manifest.about} {about}".strip(),
+    )
+    return write_package(manifest, weights, graph, out)
 
 
 def write_package(manifest: Manifest, weights: bytes, graph: bytes, out: Path) -> Path:

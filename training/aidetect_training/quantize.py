@@ -11,9 +11,6 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +28,14 @@ from aidetect._views import extract_views
 from aidetect._weights import ModelPackage
 
 from .data import Item
-from .export import write_package
+from .export import write_beside
 
 OPERATORS = ("Conv", "Add", "Relu", "MaxPool", "GlobalAveragePool")
 BATCH = 8
 SMALL = 64
 """Bytes of a tensor up to which it stays in the graph: scales, zero points, shapes."""
 
+SUFFIX = "int8"
 ABOUT = "In int8 after training; for ONNX Runtime and OpenVINO."
 
 
@@ -61,21 +59,12 @@ def quantize(package: ModelPackage, views: np.ndarray, out: Path) -> Path:
 
     `views`: N×S×S×3 uint8, as `views_of` gives them, of images that no result is measured on.
     """
-    name = f"{package.manifest.name}-int8"
     with tempfile.TemporaryDirectory() as folder:
         model = onnx.load(_quantised(package, views, Path(folder)))
     _name_weights(model, onnx.load_model_from_string(package.graph))
-    data = _move_weights(model, f"{name}.safetensors")
+    data = _move_weights(model, f"{package.manifest.name}-{SUFFIX}.safetensors")
     graph = model.SerializeToString(deterministic=True)
-    manifest = replace(
-        package.manifest,
-        name=name,
-        weights_sha256=sha256(data).hexdigest(),
-        graph_sha256=sha256(graph).hexdigest(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        about=f"{package.manifest.about} {ABOUT}".strip(),
-    )
-    return write_package(manifest, data, graph, out)
+    return write_beside(package, SUFFIX, ABOUT, data, graph, out)
 
 
 def _quantised(package: ModelPackage, views: np.ndarray, folder: Path) -> Path:
