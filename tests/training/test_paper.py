@@ -24,7 +24,7 @@ from aidetect_training.data import ShuffledSampler, split
 from aidetect_training.layouts import read_dataset
 from aidetect_training.recipe import AugmentRecipe, Phase, Recipe, load_recipe
 from aidetect_training.rows import append_row
-from aidetect_training.scoring import score_checkpoint
+from aidetect_training.scoring import load_checkpoint, score_network
 from aidetect_training.train import learning_rate, train
 
 from .conftest import QUIET, picture
@@ -216,7 +216,8 @@ def test_it_learns_and_scores_the_squashed_image_as_in_validation(data: Path, tm
     best = run(recipe, data, tmp_path / "run")
     assert best["accuracy"] >= 0.85
     _, validation = split(read_dataset(data), recipe.data)
-    scores = score_checkpoint(tmp_path / "run" / "best.ckpt", recipe, validation, ["clean"])
+    network = load_checkpoint(tmp_path / "run" / "best.ckpt", recipe)
+    scores = score_network(network, recipe, validation, ["clean"])
     assert all(len(score.margins) == 1 for score in scores)
     right = [(score.margins[0] >= 0) == bool(score.item.label) for score in scores]
     assert np.mean(right) == pytest.approx(best["accuracy"])

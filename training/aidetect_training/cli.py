@@ -131,10 +131,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--data", type=Path, required=True, help="any layout that TRAINING.md names")
     sub.add_argument("--out", type=Path, required=True, help="folder for metrics.json and tables.md")
     sub.add_argument("--model", help="name or path; without it the shipped model")
-    sub.add_argument("--checkpoint", type=Path, help="best.ckpt of a training folder instead of a model")
+    sub.add_argument(
+        "--checkpoint",
+        type=Path,
+        action="append",
+        default=[],
+        help="best.ckpt of a training folder instead of a model; of several the mean of the logits",
+    )
     sub.add_argument(
         "--recipe",
-        help="the recipe that the checkpoint was trained with; only images that it uses count",
+        action="append",
+        default=[],
+        help="the recipe that the checkpoint was trained with, such as the recipe.toml beside it; only "
+        "images that it uses count. One for all checkpoints, or one for each",
     )
     changeable(sub)
     sub.add_argument(

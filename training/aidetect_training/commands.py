@@ -25,6 +25,20 @@ def _recipe(arguments: argparse.Namespace) -> "Recipe":
     return load_recipe(arguments.recipe, read_changes(arguments.set))
 
 
+def _recipes(arguments: argparse.Namespace) -> "list[Recipe]":
+    """Those of `evaluate`: one for each checkpoint, or one for all; without checkpoints at most one."""
+    from .recipe import load_recipe, read_changes
+
+    recipes = [load_recipe(name, read_changes(arguments.set)) for name in arguments.recipe]
+    wanted = max(1, len(arguments.checkpoint))
+    if len(recipes) not in (0, 1, wanted):
+        raise ConfigurationError(
+            f"{len(recipes)} recipes for {len(arguments.checkpoint)} checkpoints: give --recipe once, "
+            "or once for each --checkpoint, in their order"
+        )
+    return recipes * wanted if len(recipes) == 1 else recipes
+
+
 def _of_images(recipe: "Recipe") -> "Recipe":
     if recipe.sequence.frames:
         raise ConfigurationError(
@@ -76,9 +90,11 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
+    from .recipe import write_recipe
     from .train import train
 
     recipe = _recipe(arguments)
+    write_recipe(recipe, arguments.out / "recipe.toml")
     best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers)
     if best:
         name = recipe.train.monitor
@@ -178,7 +194,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     from .data import chosen, split
     from .evaluate import evaluate, head_table, spread, write
     from .layouts import read_dataset
-    from .measured import of_checkpoint, of_package
+    from .measured import of_checkpoints, of_package
     from .variants import SHEET
     from .video_measure import measure
 
@@ -189,8 +205,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
             f"no sheet {', '.join(sorted(unknown))}: robustness and adversarial are"
         )
     items = read_dataset(arguments.data)
-    if arguments.recipe:
-        recipe = _recipe(arguments)
+    recipes = _recipes(arguments)
+    if recipes:
+        recipe = recipes[0]
         if recipe.data.classes:
             raise ConfigurationError(
                 f"recipe {recipe.name} names its classes; an evaluation tells real from AI. Measure it "
@@ -202,7 +219,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         print("\n".join(f"{key}: {value}" for key, value in found.items()))
         return
     if arguments.checkpoint:
-        measured = of_checkpoint(arguments.checkpoint, recipe, arguments.views)
+        measured = of_checkpoints(arguments.checkpoint, recipes, arguments.views)
     else:
         measured = of_package(arguments.model, arguments.backend, arguments.views)
     scores = measured.score(items, arguments.tiers.split(","))

@@ -1,4 +1,4 @@
-"""What an evaluation measures: a model package, or a checkpoint of a recipe."""
+"""What an evaluation measures: a model package, or checkpoints of recipes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,21 @@ from typing import Any
 
 from torch import nn
 
+from aidetect import ConfigurationError
 from aidetect._calibration import Calibration
 from aidetect._weights import load_package
 
 from .data import Item
 from .recipe import Recipe
-from .scoring import AS_TRAINED, Score, load_checkpoint, load_network, score_checkpoint, score_package
+from .scoring import (
+    AS_TRAINED,
+    Ensemble,
+    Score,
+    load_checkpoint,
+    load_network,
+    score_network,
+    score_package,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +59,39 @@ def of_package(model: str | None, backend: str, views: str) -> Measured:
     )
 
 
-def of_checkpoint(path: Path, recipe: Recipe, views: str) -> Measured:
-    """A `best.ckpt`, without calibration, shown what its recipe was."""
+def of_checkpoints(paths: Sequence[Path], recipes: Sequence[Recipe], views: str) -> Measured:
+    """One or several `best.ckpt`, each with its recipe, without calibration, shown what their recipes
+    were; of several the mean of their logits counts.
+
+    Raises ConfigurationError for recipes that are not shown the same, or split the images unlike.
+    """
+    first = recipes[0]
+    for other in recipes[1:]:
+        if other.data != first.data:
+            raise ConfigurationError(
+                f"{first.name} and {other.name} use other images, or hold others out: one might have "
+                "been trained on what both are measured on. Give recipes with the same [data]."
+            )
+        if (other.model.view, other.model.view_size) != (first.model.view, first.model.view_size):
+            raise ConfigurationError(
+                f"{first.name} and {other.name} are not shown the same. Give recipes "
+                "with the same model.view and model.view_size."
+            )
+
+    def network() -> nn.Module:
+        networks = [load_checkpoint(*pair) for pair in zip(paths, recipes, strict=True)]
+        return Ensemble(networks).eval() if len(networks) > 1 else networks[0]
+
+    names = [path.name for path in paths] if len(paths) == 1 else [str(path) for path in paths]
     return Measured(
-        {"name": recipe.name, "checkpoint": path.name, "about": recipe.about},
+        {
+            "name": " + ".join(recipe.name for recipe in recipes),
+            "checkpoint": ", ".join(names),
+            "about": first.about if len(paths) == 1 else "The mean of several networks' logits.",
+        },
         AS_TRAINED,
-        lambda items, tiers: score_checkpoint(path, recipe, items, tiers, views),
-        lambda: load_checkpoint(path, recipe),
-        recipe.model.view_size,
-        recipe.model.view,
+        lambda items, tiers: score_network(network(), first, items, tiers, views),
+        network,
+        first.model.view_size,
+        first.model.view,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import tomli_w
+
 from aidetect import ConfigurationError
 
 from .checked import build, need, read_table
@@ -294,6 +296,12 @@ def recipe_table(recipe: Recipe) -> dict[str, Any]:
     for phase in table["train"].get("phases", []):
         del phase["samples" if phase["epochs"] else "epochs"]
     return {key: value for key, value in table.items() if value != {}}
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Writes a TOML file, and its folder where there is none, that `load_recipe` reads again."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(tomli_w.dumps(recipe_table(recipe)), encoding="utf-8")
 
 
 def _change(table: dict[str, Any], key: str, value: Any, file: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from aidetect import ConfigurationError, ImageError
@@ -152,14 +152,25 @@ def load_checkpoint(path: Path, recipe: Recipe) -> nn.Module:
     return model.eval()
 
 
-class Checkpoint:
-    """The network of a recipe's checkpoint as a backend of `score`: float32, on a GPU if there is."""
+class Ensemble(nn.Module):
+    """Several networks as one: the mean of their logits."""
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.stack([network(pixels) for network in self.networks]).mean(0)
+
+
+class Plain:
+    """A network of images as a backend of `score`: float32, on a GPU if there is."""
 
     name = "torch"
 
-    def __init__(self, path: Path, recipe: Recipe) -> None:
+    def __init__(self, network: nn.Module) -> None:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._network = load_checkpoint(path, recipe).to(self.device)
+        self._network = network.to(self.device)
 
     def logits(self, views: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -169,9 +180,13 @@ class Checkpoint:
         return logits
 
 
-def score_checkpoint(
-    path: Path, recipe: Recipe, items: Sequence[Item], tiers: Iterable[str], views: str = "default"
+def score_network(
+    network: nn.Module,
+    recipe: Recipe,
+    items: Sequence[Item],
+    tiers: Iterable[str],
+    views: str = "default",
 ) -> list[Score]:
-    """`score` with a checkpoint, on what its recipe was shown: the squash, or else the views."""
+    """`score` with a network, on what its recipe was shown: the squash, or else the views."""
     views = "squash" if recipe.model.view == "squash" else views
-    return score(items, Checkpoint(path, recipe), recipe.model.view_size, tiers, views)
+    return score(items, Plain(network), recipe.model.view_size, tiers, views)

@@ -24,12 +24,11 @@ import csv
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-import tomli_w
 from matplotlib.figure import Figure
 from optuna.exceptions import ExperimentalWarning, TrialPruned
 from optuna.samplers import RandomSampler, TPESampler
@@ -42,7 +41,7 @@ from aidetect import ConfigurationError
 from .checked import read_table
 from .data import split
 from .layouts import read_dataset
-from .recipe import Recipe, load_recipe, recipe_table
+from .recipe import Recipe, load_recipe, recipe_table, write_recipe
 from .rows import read_rows
 from .train import DivergedError, fit
 
@@ -237,8 +236,7 @@ def _tell(study: optuna.Study, recipe: str, fixed: Mapping[str, Any], out: Path)
     best = load_recipe(recipe, {**fixed, **changes_of(study.best_trial)})
     name = f"{best.name}-best"
     about = f"{best.about}\nFound by a search: trial {study.best_trial.number} of {len(trials)}."
-    written = {**recipe_table(best), "name": name, "about": about}
-    (out / "best.toml").write_text(tomli_w.dumps(written), encoding="utf-8")
+    write_recipe(replace(best, name=name, about=about), out / "best.toml")
     if len({trial.value for trial in complete}) > 1:
         _draw_importance(optuna.importance.get_param_importances(study), out / "importance.png")
 
