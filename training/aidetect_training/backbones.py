@@ -16,6 +16,7 @@ from torchvision.models import get_model
 
 from aidetect._model import IMAGENET_MEAN, IMAGENET_STD, FrontEnd, SEResNet50
 
+from .frequency import WithFrequencies
 from .recipe import Recipe
 from .sequence import SequenceModel
 
@@ -103,6 +104,8 @@ def network(recipe: Recipe) -> nn.Module:
     else:
         name = model.backbone.replace("-", "_")
         made = Torchvision(name, model.front_end, model.dropout, classes)
+    if model.frequency:
+        made = WithFrequencies(made, model.dropout, classes)
     if recipe.sequence.frames:
         made = SequenceModel(made, recipe.sequence, classes)
     if model.initialisation == "glorot":

@@ -130,6 +130,11 @@ def export(arguments: argparse.Namespace) -> None:
             "classes apart; the SDK runs se-resnet50 with real and AI. Measure it with: aidetect-train "
             "evaluate --checkpoint … or crossval."
         )
+    if recipe.model.frequency:
+        raise ConfigurationError(
+            f"recipe {recipe.name} has a frequency branch, which the SDK does not run. Measure it with: "
+            "aidetect-train evaluate --checkpoint …"
+        )
     if recipe.model.view == "squash":
         raise ConfigurationError(
             f"recipe {recipe.name} squashes whole images, which the SDK never does: exported, it would "

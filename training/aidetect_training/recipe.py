@@ -24,7 +24,8 @@ class ModelRecipe:
     """What the network is shown: squares of `view_size` pixels, which are crops, or whole images
     squashed to that square whatever their shape; and which network it is. `se-resnet50` has the
     options of `SEResNet50` (see its docstring), the other backbones `front_end` and `dropout` alone
-    (see `backbones.py`). `initialisation`: each library's own, or `glorot`, which is Keras's:
+    (see `backbones.py`); any has `frequency`, a branch that sees those of blocks (see `frequency.py`).
+    `initialisation`: each library's own, or `glorot`, which is Keras's:
     uniform as in Glorot and Bengio 2010, biases 0."""
 
     front_end: Literal["rgb", "residual", "rgb+residual"] = "rgb"
@@ -40,6 +41,7 @@ class ModelRecipe:
         "efficientnet-b0", "densenet121", "small",
     ] = "se-resnet50"  # fmt: skip
     initialisation: Literal["library", "glorot"] = "library"
+    frequency: bool = False
 
     def __post_init__(self) -> None:
         need(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
@@ -268,6 +270,10 @@ class Recipe:
     augment: AugmentRecipe = field(default_factory=AugmentRecipe)
     train: TrainRecipe = field(default_factory=TrainRecipe)
     sequence: SequenceRecipe = field(default_factory=SequenceRecipe)
+
+    def __post_init__(self) -> None:
+        branched = self.model.frequency and self.sequence.frames > 0
+        need(not branched, "frequency", True, "left out where videos are read")
 
 
 def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:
