@@ -3,11 +3,12 @@
 Cameras, hands and generators differ in how fine differences follow each other, and this survives
 scaling and compression better than what a small network learns (see `training/RESULTS.md`). The
 features are co-occurrences as in steganalysis (Fridrich and Kodovský 2012), of luminance and two colour
-differences on a pyramid of the view; the margin is a weighted sum of their square roots, fitted by
-`aidetect-train texture`. A part of an image has a margin of its own, so the map needs no gradient: each
-place tells what would be said of its surroundings alone.
+differences on a pyramid of the view; the margin is a weighted sum of their square roots and what a
+small network makes of them, both fitted by `aidetect-train texture`. A part of an image has a margin of
+its own, so the map needs no gradient: each place tells what would be said of its surroundings alone.
 """
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,9 @@ SPREAD = 2.0
 
 CORNER = 0.6
 """Share of the centre square's side that a corner has."""
+
+SMALLEST = 64
+"""Pixels a side from which a part is looked at as it is: enlarging would change what is counted."""
 
 _CUT = 2
 _VALUES = 2 * _CUT + 1
@@ -172,34 +176,91 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Hidden:
+    """A network on the features less `mean`, divided by `scale` (`LENGTH`,): linear layers of weights
+    (outputs, inputs) and biases (outputs,), ReLU between them, the last of one output."""
+
+    mean: Array
+    scale: Array
+    layers: tuple[tuple[Array, Array], ...]
+
+    def margins(self, roots: Array) -> Array:
+        """(n,) of features (n, `LENGTH`)."""
+        values = (roots - self.mean) / self.scale
+        for number, (weights, biases) in enumerate(self.layers):
+            values = _product(values if not number else np.maximum(values, 0), weights) + biases
+        return values[:, 0]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Hidden":
+        """Raises KeyError, TypeError or ValueError where it is not of this form."""
+        layers, inputs = [], LENGTH
+        for layer in values["layers"]:
+            biases = np.array(layer["biases"], np.float32)
+            data = base64.b64decode(layer["weights"], validate=True)
+            weights = np.frombuffer(data, "<f2").astype(np.float32).reshape(len(biases), inputs)
+            layers.append((weights, biases))
+            inputs = len(biases)
+        mean, scale = (np.array(values[key], np.float32) for key in ("mean", "scale"))
+        if inputs != 1 or mean.shape != (LENGTH,) or scale.shape != (LENGTH,) or scale.min() <= 0:
+            raise ValueError(f"wanted one output, {LENGTH} means and {LENGTH} scales above 0")
+        if not all(np.isfinite(array).all() for array in (mean, scale, *sum(layers, ()))):
+            raise ValueError("weights are finite numbers")
+        return cls(mean, scale, tuple(layers))
+
+
+_BLOCK = 2
+
+
+def _product(values: Array, weights: Array) -> Array:
+    """(n, m) of (n, k) and (m, k), in blocks so small that BLAS keeps them in this thread: this runs in
+    threads of its own, which BLAS's would hinder."""
+    product = np.empty((len(values), len(weights)), np.float32)
+    for top in range(0, len(values), _BLOCK):
+        product[top : top + _BLOCK] = values[top : top + _BLOCK] @ weights.T
+    return product
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Texture:
-    """What a model makes of the features: `weights` (`LENGTH`,) and a constant, fitted on views of
-    `view_size` pixels a side."""
+    """What a model makes of the features: `weights` (`LENGTH`,), a constant, and a network where it has
+    one, fitted on views of `view_size` pixels a side."""
 
     weights: Array
     constant: float
     view_size: int
+    hidden: Hidden | None = None
 
     def look(self, pixels: NDArray[np.uint8]) -> Look:
         """At an image (H, W, 3) uint8 sRGB."""
         boxes = squares(pixels.shape[1], pixels.shape[0])
-        told = [self.margins(scaled_square(pixels, box, self.view_size)) for box in boxes]
+        told = [self.margins(self.view(pixels, box)) for box in boxes]
         return Look(
             tuple(boxes),
             np.array([margin for margin, _ in told], np.float32),
             np.stack([local for _, local in told]),
         )
 
+    def view(self, pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+        """A square of the image scaled down to `view_size`; a smaller one as it is, from `SMALLEST`."""
+        side = box[2] - box[0]
+        return scaled_square(pixels, box, min(self.view_size, max(side, SMALLEST)))
+
     def margins(self, view: NDArray[np.uint8]) -> tuple[float, Array]:
         """Of a view (S, S, 3), and (`CELLS`, `CELLS`) of the surroundings of its places."""
         counts = _counts(view)
-        weights = self.weights.reshape(PARTS, _CLASSES)
-        margin = float((_roots(counts.sum(axis=1)) * weights).sum()) + self.constant
+        [margin] = self._margins(_roots(counts.sum(axis=1))[None])
         # Products small enough for one thread: this runs in threads of its own.
         rows = _WINDOW @ counts.reshape(PARTS, CELLS, CELLS * _CLASSES)
         windows = _WINDOW @ rows.reshape(PARTS, CELLS, CELLS, _CLASSES)
-        local: Array = np.einsum("pijc,pc->ij", _roots(windows), weights) + np.float32(self.constant)
-        return margin, local
+        places = _roots(windows).reshape(PARTS, CELLS * CELLS, _CLASSES).transpose(1, 0, 2)
+        return float(margin), self._margins(places).reshape(CELLS, CELLS)
+
+    def _margins(self, roots: Array) -> Array:
+        """(n,) of features (n, `PARTS`, classes)."""
+        flat = roots.reshape(-1, LENGTH)
+        told = _product(flat, self.weights[None])[:, 0] + np.float32(self.constant)
+        return told + self.hidden.margins(flat) if self.hidden else told
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Texture":
@@ -209,10 +270,11 @@ class Texture:
                 raise ValueError(f"version {values['version']}; this one knows {VERSION}")
             weights = np.array(values["weights"], np.float32)
             constant, size = float(values["constant"]), int(values["view_size"])
-            if weights.shape != (LENGTH,) or not 64 <= size <= 1024:
-                raise ValueError(f"wanted {LENGTH} weights and a view size of 64 to 1024")
+            hidden = Hidden.from_dict(values["hidden"]) if "hidden" in values else None
+            if weights.shape != (LENGTH,) or not SMALLEST <= size <= 1024:
+                raise ValueError(f"wanted {LENGTH} weights and a view size of {SMALLEST} to 1024")
             if not np.isfinite(weights).all() or not np.isfinite(constant):
                 raise ValueError("weights are finite numbers")
         except (KeyError, TypeError, ValueError) as error:
             raise ModelIntegrityError(f"the manifest's texture cannot be used: {error}") from None
-        return cls(weights, constant, size)
+        return cls(weights, constant, size, hidden)

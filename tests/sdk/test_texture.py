@@ -1,6 +1,9 @@
 """The texture: its features against a plain count, its map, and what it does to an answer."""
 
+import base64
+from collections.abc import Callable
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +93,47 @@ def test_the_margin_is_the_weighted_sum_of_the_features(texture: Texture) -> Non
     assert SUPPORT.max() == 1 and SUPPORT[0, 0] == pytest.approx(SUPPORT[0, 8] ** 2)
 
 
+def network(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
+    """`GOOD` with a network of one hidden layer of three, changed."""
+    rng = np.random.default_rng(5)
+    layers = [
+        {
+            "biases": rng.normal(0, 1, outputs).tolist(),
+            "weights": base64.b64encode(rng.normal(0, 1, (outputs, inputs)).astype("<f2")).decode(),
+        }
+        for outputs, inputs in ((3, LENGTH), (1, 3))
+    ]
+    hidden = {"mean": [0.1] * LENGTH, "scale": [0.5] * LENGTH, "layers": layers}
+    change(hidden)
+    return {**GOOD, "hidden": hidden}
+
+
+def test_a_network_adds_its_margin_everywhere() -> None:
+    values = network()
+    one, two = (
+        np.frombuffer(base64.b64decode(layer["weights"]), "<f2").astype(float)
+        for layer in values["hidden"]["layers"]
+    )
+    biases, (constant,) = (layer["biases"] for layer in values["hidden"]["layers"])
+    texture, plain = Texture.from_dict(values), Texture.from_dict(GOOD)
+    view = np.ascontiguousarray(np.concatenate([scene(64, 128), scene(64, 128)[::-1]]))
+    inputs = (features(view).astype(float) - 0.1) / 0.5
+    reached = np.maximum(one.reshape(3, LENGTH) @ inputs + biases, 0) @ two + constant
+    margin, local = texture.margins(view)
+    assert margin == pytest.approx(reached - 0.25, abs=1e-3)
+    assert plain.margins(view)[0] == pytest.approx(-0.25)
+    assert local.shape == (CELLS, CELLS) and local.std() > 0.01
+    assert abs(np.average(local, weights=SUPPORT) - margin) < 0.5 * abs(margin) + 1
+
+
+def test_parts_are_scaled_down_and_never_up(texture: Texture) -> None:
+    pixels = scene(70, 300)
+    assert texture.view(pixels, (0, 0, 70, 70)).shape == (64, 64, 3)
+    larger = Texture(texture.weights, 0.0, 256)
+    np.testing.assert_array_equal(larger.view(pixels, (100, 0, 170, 70)), pixels[:, 100:170])
+    assert larger.view(pixels, (0, 0, 20, 20)).shape == (64, 64, 3)
+
+
 def test_a_place_tells_the_margin_of_its_surroundings(texture: Texture) -> None:
     """Where they hold nothing else, that of a view of the same."""
     view = np.concatenate([scene(128, 64, seed=4), scene(128, 64, seed=5)[::-1]], axis=1)
@@ -150,6 +194,15 @@ def test_the_map_of_an_image_has_its_log_odds_as_mean(texture: Texture) -> None:
         {"weights": ["a"] * LENGTH},
         {"constant": None},
         {"view_size": 16},
+        {"hidden": {}},
+        {"hidden": None},
+        network(lambda hidden: hidden["layers"].pop()),
+        network(lambda hidden: hidden["layers"].clear()),
+        network(lambda hidden: hidden["layers"].reverse()),
+        network(lambda hidden: hidden["layers"][0].update(weights="!")),
+        network(lambda hidden: hidden["layers"][1].update(biases=[float("inf")])),
+        network(lambda hidden: hidden["mean"].pop()),
+        network(lambda hidden: hidden["scale"].__setitem__(3, 0.0)),
     ],
 )
 def test_a_texture_of_another_form_is_told(wrong: dict[str, object]) -> None:

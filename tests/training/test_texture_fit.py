@@ -1,5 +1,6 @@
 """Fitting a texture, and what the calibration makes of it, on pictures of two kinds of grain."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from aidetect_training.calibrate import fit
 from aidetect_training.cli import main
 from aidetect_training.data import Item
 from aidetect_training.scoring import Score
-from aidetect_training.texture_fit import fit_texture, sample_weights, vectors
+from aidetect_training.texture_fit import (
+    LIVES,
+    fit_texture,
+    fit_vectors,
+    sample_weights,
+    vectors,
+)
+from aidetect_training.variants import TIERS, worn
 
 from .. import networks
 from .scores import Model, scores
@@ -53,9 +61,34 @@ def test_a_fitted_texture_tells_new_pictures_apart(items: list[Item], tmp_path: 
     assert margins[0] < -0.2 and margins[1] > 0.2
 
 
+def test_a_fitted_network_says_what_it_learnt() -> None:
+    """Two groups of features that tell nothing alone, and all together."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.1, 0.3, (3000, LENGTH)).astype(np.float32)
+    signs = rng.choice((-1, 1), (3000, 2))
+    x += np.repeat(signs * 0.05, LENGTH // 2, axis=1)
+    labels = (signs.prod(axis=1) > 0).astype(int)
+    texture = Texture.from_dict(fit_vectors(x[:2000], labels[:2000], np.ones(2000)))
+    assert texture.hidden is not None
+    told = texture.hidden.margins(x[2000:]) > texture.hidden.margins(x[2000:]).mean()
+    assert np.mean(told == labels[2000:]) > 0.8
+    linear = x[2000:] @ texture.weights + texture.constant
+    assert abs(np.mean((linear > np.median(linear)) == labels[2000:]) - 0.5) < 0.1
+
+
+def test_a_life_is_an_images_own() -> None:
+    """The same each time, and many kinds over images."""
+    images = [picture(0, number, 160) for number in range(30)]
+    assert worn(images[0]) == worn(images[0]) != worn(images[0], 1)
+    lives = [np.asarray(Image.open(io.BytesIO(worn(image)))) for image in images]
+    grain = [np.abs(np.diff(life.astype(int), axis=1)).mean() for life in lives]
+    assert min(grain) < 0.5 * max(grain)
+    assert len({life.shape for life in lives}) > 5 and min(min(life.shape[:2]) for life in lives) >= 100
+
+
 def test_each_tier_gives_a_vector_and_a_broken_file_none(items: list[Item], tmp_path: Path) -> None:
     whole, tile = vectors(items[1]), vectors(items[0])
-    assert whole.shape == tile.shape == (3, LENGTH)
+    assert whole.shape == tile.shape == (len(TIERS) + LIVES, LENGTH)
     assert np.abs(whole[0] - whole[2]).max() > 0.05
     assert vectors(replace(items[0], path=tmp_path / "absent.png")).shape == (0,)
 

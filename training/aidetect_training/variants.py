@@ -6,11 +6,15 @@ Noise depends on the image's size alone, so that a sheet is the same each time.
 """
 
 import io
+import random
+import zlib
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from PIL import Image, ImageFilter
+
+from .augment import FILTERS, compressed
 
 Variant = Callable[[Image.Image], bytes]
 
@@ -25,9 +29,12 @@ def laundered(image: Image.Image, long_side: int, quality: int) -> bytes:
     return _encoded(image, "JPEG", quality=quality)
 
 
+def _scaled_size(image: Image.Image, scale: float) -> tuple[int, int]:
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
 def _scaled(image: Image.Image, scale: float) -> Image.Image:
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+    return image.resize(_scaled_size(image, scale), Image.Resampling.LANCZOS)
 
 
 def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
@@ -84,6 +91,27 @@ def _social(image: Image.Image) -> bytes:
     return laundered(posted, 800, 60)
 
 
+def worn(image: Image.Image, life: int = 0) -> bytes:
+    """After a random life: scaled down to as little as a quarter, blurred, made noisy (now and then in
+    gray alone) and compressed, each at times. The same image has the same `life` each time."""
+    rng = random.Random(zlib.crc32(image.tobytes()) + life)
+    if rng.random() < 0.5:
+        scale = max(0.25 * 4 ** rng.random(), 100 / min(image.size))
+        if scale < 1:
+            image = image.resize(_scaled_size(image, scale), rng.choice(FILTERS))
+    if rng.random() < 0.4:
+        image = image.filter(ImageFilter.GaussianBlur(0.4 * 6 ** rng.random()))
+    if rng.random() < 0.4:
+        noise = np.random.default_rng(rng.getrandbits(64)).standard_normal((*image.size[::-1], 3))
+        if rng.random() < 0.3:
+            noise[:] = noise[..., :1]
+        pixels = np.asarray(image, np.float32) + noise * 0.7 * 12 ** rng.random()
+        image = Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
+    if rng.random() < 0.6:
+        image = compressed(image, (30, 95), rng)
+    return _png(image)
+
+
 SHEET: dict[str, Variant] = {
     **{f"jpeg{q}": partial(_recompressed, form="JPEG", quality=q) for q in (95, 90, 75, 60, 50, 40, 30)},
     **{f"webp{q}": partial(_recompressed, form="WEBP", quality=q) for q in (80, 50)},
@@ -102,6 +130,7 @@ VARIANTS: dict[str, Variant | None] = {
         tier: limits and partial(laundered, long_side=limits[0], quality=limits[1])
         for tier, limits in TIERS.items()
     },
+    "worn": worn,
     **SHEET,
 }
 """All that `--tiers` may name; None: the file as it is stored."""
