@@ -84,20 +84,30 @@ class Engine:
         self.fingerprint = _fingerprint(package, views)
         self.backend, self.device = self._backend.name, self._backend.device
 
-    def prepare(self, data: bytes, *, name: str | None = None, keep_pixels: bool = False) -> Prepared:
-        """Decodes an encoded image and takes its views. Raises ImageError; `name` is for its message."""
+    def prepare(
+        self,
+        data: bytes,
+        *,
+        name: str | None = None,
+        keep_pixels: bool = False,
+        heat_map: bool = True,
+    ) -> Prepared:
+        """Decodes an encoded image and takes its views. Raises ImageError; `name` is for its message.
+        Without `heat_map` no map of it can be had."""
         started = time.perf_counter()
         decoded = decode(data, max_pixels=self.max_pixels, name=name)
         claims = find_claims(data, decoded.format, decoded.notes)
         digest = hashlib.sha256(data).hexdigest()
-        prepared = self._prepared(decoded, digest, len(data), claims, started)
+        prepared = self._prepared(decoded, digest, len(data), claims, started, heat_map)
         return replace(prepared, pixels=decoded.pixels) if keep_pixels else prepared
 
-    def prepare_pixels(self, decoded: DecodedImage, *, keep_pixels: bool = False) -> Prepared:
+    def prepare_pixels(
+        self, decoded: DecodedImage, *, keep_pixels: bool = False, heat_map: bool = True
+    ) -> Prepared:
         """The same of pixels that come from no file: their own hash, and no claims."""
         started = time.perf_counter()
         digest = hashlib.sha256(np.ascontiguousarray(decoded.pixels).data).hexdigest()
-        prepared = self._prepared(decoded, digest, decoded.pixels.nbytes, (), started)
+        prepared = self._prepared(decoded, digest, decoded.pixels.nbytes, (), started, heat_map)
         return replace(prepared, pixels=decoded.pixels) if keep_pixels else prepared
 
     def _prepared(
@@ -107,10 +117,11 @@ class Engine:
         size: int,
         claims: tuple[Finding, ...],
         started: float,
+        heat_map: bool,
     ) -> Prepared:
         pixels = decoded.pixels
         views = extract_views(pixels, self.views, self.view_size, self._calibration.weighs_crops)
-        texture = self._texture.look(pixels) if self._texture else None
+        texture = self._texture.look(pixels, heat_map) if self._texture else None
         image = ImageInfo(digest, decoded.width, decoded.height, decoded.format, size, decoded.frames)
         seconds = time.perf_counter() - started
         return Prepared(views, flatness(views.pixels[0]), image, claims, seconds, texture)

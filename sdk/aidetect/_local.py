@@ -62,7 +62,7 @@ class Local:
     def explain(self, image: Any) -> "Explanation":
         from ._explain import explanation
 
-        read = self._prepare(image, keep_pixels=True)
+        read = self._prepare(image, explained=True)
         started = time.perf_counter()
         result, heat_map = self.engine.explain(read.prepared)
         verdict = _verdict_of(read, result, time.perf_counter() - started)
@@ -99,7 +99,7 @@ class Local:
         except InputError as error:
             return error
 
-    def _prepare(self, image: Any, keep_pixels: bool = False) -> _Read:
+    def _prepare(self, image: Any, explained: bool = False) -> _Read:
         started = time.perf_counter()
         source = name = name_of(image)
         if isinstance(image, str) and is_url(image):
@@ -107,25 +107,26 @@ class Local:
 
             name = shown(image)  # queries hold tokens, and messages end up in logs
         try:
-            prepared = self._prepared(image, name, keep_pixels)
+            prepared = self._prepared(image, name, explained)
         except InputError as error:
             error.input = name or error.input
             raise
         return _Read(prepared, source, time.perf_counter() - started)
 
-    def _prepared(self, image: Any, name: str | None, keep_pixels: bool) -> Prepared:
+    def _prepared(self, image: Any, name: str | None, explained: bool) -> Prepared:
         engine = self.engine
+        kept = {"keep_pixels": explained, "heat_map": explained}
         if isinstance(image, np.ndarray):
-            return engine.prepare_pixels(from_array(image), keep_pixels=keep_pixels)
+            return engine.prepare_pixels(from_array(image), **kept)
         if isinstance(image, str) and is_url(image):
             data = self._fetcher.fetch(image).data
-            return engine.prepare(data, name=name, keep_pixels=keep_pixels)
+            return engine.prepare(data, name=name, **kept)
         if isinstance(image, str | os.PathLike | bytes) or hasattr(image, "read"):
             data = read(image, self._max_bytes)
-            return engine.prepare(data, name=name, keep_pixels=keep_pixels)
+            return engine.prepare(data, name=name, **kept)
         if hasattr(image, "getbands"):
             decoded = from_pil(image, max_pixels=engine.max_pixels, name=name)
-            return engine.prepare_pixels(decoded, keep_pixels=keep_pixels)
+            return engine.prepare_pixels(decoded, **kept)
         raise ConfigurationError(no_image(image))
 
     @cached_property

@@ -28,14 +28,14 @@ class ModelWork:
 
     def one(self, pixels: NDArray[np.uint8]) -> None:
         """An image: its texture, and a forward of its views."""
-        self._texture.look(pixels)
+        self._texture.look(pixels, heat_map=False)
         self._backend.logits(self.views(pixels))
 
     def many(self, pixels: NDArray[np.uint8], count: int) -> None:
         """The same image `count` times: textures in four threads beside forwards of `BATCH` images."""
         batch = np.concatenate([self.views(pixels)] * BATCH)
         with ThreadPoolExecutor(4) as pool:
-            looks = [pool.submit(self._texture.look, pixels) for _ in range(count)]
+            looks = [pool.submit(self._texture.look, pixels, False) for _ in range(count)]
             for _ in range(count // BATCH):
                 self._backend.logits(batch)
             for look in looks:

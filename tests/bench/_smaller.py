@@ -62,7 +62,7 @@ def look(package: ModelPackage, items: Sequence[Item]) -> list[Shown]:
     def one(item: Item) -> Shown:
         pixels = decode(item.path.read_bytes()).pixels
         view = extract_views(pixels, "fast", size).pixels[0]
-        return view, texture.look(pixels).margin
+        return view, texture.look(pixels, False).margin
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(one, items))

@@ -169,6 +169,8 @@ def test_any_image_has_a_finite_margin(texture: Texture, shape: tuple[int, int])
     assert look.local.shape == (5, CELLS, CELLS) and np.isfinite(look.local).all()
     centre, *corners = look.margins
     assert look.margin == pytest.approx((centre + np.mean(corners)) / 2, abs=1e-5)
+    unmapped = texture.look(scene(*shape), heat_map=False)
+    assert unmapped.margin == look.margin and unmapped.local.size == 0
 
 
 def test_the_map_of_an_image_has_its_log_odds_as_mean(texture: Texture) -> None:

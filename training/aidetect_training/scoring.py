@@ -105,7 +105,7 @@ def _prepare(
         views = Views(square[None], ("global",), ((0, 0, image.width, image.height),))
     else:
         views = extract_views(image.pixels, profile, size, crops)
-    margin = texture.look(image.pixels).margin if texture else 0.0
+    margin = texture.look(image.pixels, False).margin if texture else 0.0
     flat = flatness(views.pixels[0])
     return Score(item, tier, (), image.width, image.height, len(data), flat, margin), views
 
