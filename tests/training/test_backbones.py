@@ -77,10 +77,10 @@ def test_class_weights_make_rare_classes_count_as_much() -> None:
     logits = torch.zeros(40, 2, requires_grad=True)
     labels = torch.tensor([one.label for one in items])
     weighed = toy(class_weights="balanced", label_smoothing=0.0)
-    new_criterion(weighed, items)(logits, labels).backward()
+    new_criterion(weighed, items, nn.Identity())(logits, labels).backward()
     pull = logits.grad[:, 0]  # type: ignore[index]
     assert pull[labels == 0].sum().item() == pytest.approx(-pull[labels == 1].sum().item())
-    plain = new_criterion(toy(label_smoothing=0.0), items)(logits, labels)
+    plain = new_criterion(toy(label_smoothing=0.0), items, nn.Identity())(logits, labels)
     assert plain.item() == pytest.approx(torch.tensor(2.0).log().item())
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 from torch.nn import functional
 
 from aidetect_training.backbones import network
@@ -198,7 +199,7 @@ def test_one_cycle_is_pytorchs() -> None:
 
 def losses(logits: Sequence[Sequence[float]], loss: str) -> float:
     recipe = toy(loss=loss, label_smoothing=0.0)
-    return float(new_criterion(recipe, [])(torch.tensor(logits), torch.tensor([1, 0])))
+    return float(new_criterion(recipe, [], nn.Identity())(torch.tensor(logits), torch.tensor([1, 0])))
 
 
 def test_losses() -> None:

@@ -8,8 +8,9 @@ at the same place.
 
 `colour_jitter` and `brightness_contrast` are the changes of the published recipe, each by up to a
 fifth, which is Albumentations' default for transformations of these names; `jitter` is this
-project's own, stronger one. A chance of 0 draws no random number for these two, so that the streams
-of recipes without them stay as they were.
+project's own, stronger one. `masking` is SAFE's: up to three in four of the squares of 16 pixels are
+blackened. A chance of 0 draws no random number for these three, so that the streams of recipes without
+them stay as they were.
 """
 
 import io
@@ -21,6 +22,8 @@ from PIL import Image, ImageEnhance, ImageFilter
 from .recipe import AugmentRecipe
 
 MARGIN = 8
+MASKED_SQUARE = 16
+MOST_MASKED = 0.75
 FILTERS = (
     Image.Resampling.BICUBIC,
     Image.Resampling.BILINEAR,
@@ -65,6 +68,8 @@ def augment(
     crop = np.array(patch.crop((left, top, left + size, top + size)))
     if rng.random() < recipe.cutout:
         _cover(crop, rng)
+    if recipe.masking and rng.random() < recipe.masking:
+        _mask(crop, rng)
     return crop
 
 
@@ -137,3 +142,11 @@ def _cover(crop: np.ndarray, rng: random.Random) -> None:
     side = rng.randint(size // 8, size // 2)
     left, top = rng.randint(0, size - side), rng.randint(0, size - side)
     crop[top : top + side, left : left + side] = [rng.randint(0, 255) for _ in range(3)]
+
+
+def _mask(crop: np.ndarray, rng: random.Random) -> None:
+    size, side = crop.shape[0], MASKED_SQUARE
+    corners = [(top, left) for top in range(0, size, side) for left in range(0, size, side)]
+    share = rng.uniform(0, MOST_MASKED)
+    for top, left in rng.sample(corners, round(share * len(corners))):
+        crop[top : top + side, left : left + side] = 0

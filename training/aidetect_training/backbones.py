@@ -19,6 +19,7 @@ from aidetect._model import IMAGENET_MEAN, IMAGENET_STD, FrontEnd, SEResNet50
 from .frequency import WithFrequencies
 from .recipe import Recipe
 from .sequence import SequenceModel
+from .trunk import TrialSEResNet50
 
 
 class Torchvision(nn.Module):
@@ -95,7 +96,7 @@ def network(recipe: Recipe) -> nn.Module:
     model, classes = recipe.model, len(recipe.data.names)
     made: nn.Module
     if model.backbone == "se-resnet50":
-        made = SEResNet50(**model.architecture())
+        made = TrialSEResNet50(model) if model.on_trial else SEResNet50(**model.architecture())
         if classes != 2:
             last = made.head[-1]
             made.head[-1] = nn.Linear(last.in_features, classes)

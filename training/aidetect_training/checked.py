@@ -70,7 +70,7 @@ def _typed(kind: Any, value: Any, file: str, key: str) -> Any:
         kind = " or ".join(map(repr, parts))
     elif kind is float and type(value) is int:
         return float(value)
-    elif type(value) is kind:
+    elif type(value) is (get_origin(kind) or kind):
         return value
     if get_origin(kind) is tuple:
         wanted = "a list" if parts[-1] is Ellipsis else f"a list of {len(parts)}"

@@ -89,6 +89,23 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto")
     sub.add_argument("--workers", type=int, default=2)
 
+    sub = command(
+        "ablate", "run a list of trials at an equal budget and compare them; started again it goes on"
+    )
+    sub.add_argument("trials", help="name of a built-in list of trials, or a .toml file")
+    changeable(sub)
+    sub.add_argument("--data", type=Path, required=True)
+    sub.add_argument(
+        "--also",
+        action="append",
+        default=[],
+        metavar="NAME=DIR",
+        help="the images that a trial with also = NAME trains on beside; may be repeated",
+    )
+    sub.add_argument("--out", type=Path, required=True, help="folder for the runs and trials.csv")
+    sub.add_argument("--device", default="auto")
+    sub.add_argument("--workers", type=int, default=2)
+
     sub = command("diagnose", "show by signals, gradients and dead units why a run does not learn")
     sub.add_argument("recipe", help="the recipe of the run")
     changeable(sub)

@@ -109,6 +109,16 @@ def crossval(arguments: argparse.Namespace) -> None:
     print(table(found))
 
 
+def ablate(arguments: argparse.Namespace) -> None:
+    from .ablate import ablate, read_trials
+    from .recipe import read_changes
+
+    trials = read_trials(arguments.trials, read_changes(arguments.set))
+    also = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in arguments.also)
+    ablate(trials, arguments.data, arguments.out, also, arguments.device, arguments.workers)
+    print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")
+
+
 def diagnose(arguments: argparse.Namespace) -> None:
     from .diagnose import diagnose, table
 
@@ -129,6 +139,16 @@ def export(arguments: argparse.Namespace) -> None:
             f"recipe {recipe.name} makes a {recipe.model.backbone} that tells {len(recipe.data.names)} "
             "classes apart; the SDK runs se-resnet50 with real and AI. Measure it with: aidetect-train "
             "evaluate --checkpoint … or crossval."
+        )
+    if recipe.model.frequency:
+        raise ConfigurationError(
+            f"recipe {recipe.name} has a frequency branch, which the SDK does not run. Measure it with: "
+            "aidetect-train evaluate --checkpoint …"
+        )
+    if recipe.model.on_trial:
+        raise ConfigurationError(
+            f"recipe {recipe.name} has options on trial (a high-pass input, local_from or joined), "
+            "which the SDK does not run. Measure it with: aidetect-train evaluate --checkpoint …"
         )
     if recipe.model.frequency:
         raise ConfigurationError(

@@ -59,7 +59,7 @@ def crossval(
         folder = out / f"fold{number + 1}"
         training = [item for k, part in enumerate(parts) if k != number for item in part]
         fit(recipe, training, validation, folder, device, workers)
-        samples = _ended(recipe, training, folder)
+        samples = ended(recipe, training, folder)
         results.append(_result(recipe, training, test, folder, samples, workers))
     found = {
         "recipe": recipe.name,
@@ -103,8 +103,8 @@ def _same_folds(path: Path, folds: dict[str, int]) -> None:
     path.write_text(json.dumps(folds) + "\n", encoding="utf-8")
 
 
-def _ended(recipe: Recipe, training: Sequence[Item], folder: Path) -> int:
-    """The samples after which a fold ended; raises ConfigurationError where it was stopped before."""
+def ended(recipe: Recipe, training: Sequence[Item], folder: Path) -> int:
+    """The samples after which a run ended; raises ConfigurationError where it was stopped before."""
     state = torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True, mmap=True)
     samples = int(state["samples"])
     if samples < recipe.train.over(len(training)).samples and state["stale"] < recipe.train.patience:

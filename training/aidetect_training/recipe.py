@@ -26,9 +26,10 @@ class ModelRecipe:
     options of `SEResNet50` (see its docstring), the other backbones `front_end` and `dropout` alone
     (see `backbones.py`); any has `frequency`, a branch that sees those of blocks (see `frequency.py`).
     `initialisation`: each library's own, or `glorot`, which is Keras's:
-    uniform as in Glorot and Bengio 2010, biases 0."""
+    uniform as in Glorot and Bengio 2010, biases 0. `high-pass` inputs, `local_from` and `joined` are
+    trials for `se-resnet50`, which the SDK does not run: see `trunk.TrialSEResNet50`."""
 
-    front_end: Literal["rgb", "residual", "rgb+residual"] = "rgb"
+    front_end: Literal["rgb", "residual", "rgb+residual", "high-pass", "rgb+high-pass"] = "rgb"
     stem_stride: Literal[1, 2] = 2
     stem_pool: bool = True
     stages: Literal[2, 3, 4] = 4
@@ -42,18 +43,30 @@ class ModelRecipe:
     ] = "se-resnet50"  # fmt: skip
     initialisation: Literal["library", "glorot"] = "library"
     frequency: bool = False
+    local_from: Literal[0, 1, 2, 3, 4] = 0
+    joined: bool = False
 
     def __post_init__(self) -> None:
         need(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
         need(self.view_size >= 32, "view_size", self.view_size, "32 or more")
         if self.backbone != "se-resnet50":
-            for key in ("stem_stride", "stem_pool", "stages", "pooling"):
+            need("high-pass" not in self.front_end, "front_end", self.front_end, "another for it")
+            for key in ("stem_stride", "stem_pool", "stages", "pooling", "local_from", "joined"):
                 value = getattr(self, key)
                 default = value == type(self).__dataclass_fields__[key].default
                 need(default, key, value, f"left out: {self.backbone} has no such option")
 
+        need(self.local_from <= self.stages, "local_from", self.local_from, "a stage that is kept")
+        plain = self.pooling == "mean" or not self.joined
+        need(plain, "joined", self.joined, "false with another pooling than mean")
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether it has options that `SEResNet50` lacks."""
+        return "high-pass" in self.front_end or self.local_from > 0 or self.joined
+
     def architecture(self) -> dict[str, Any]:
-        """Keyword arguments of `SEResNet50`."""
+        """Keyword arguments of `SEResNet50`, without the options on trial."""
         return {key: getattr(self, key) for key in SE_RESNET50_OPTIONS}
 
 
@@ -135,6 +148,7 @@ class AugmentRecipe:
     cutout: float = 0.15
     colour_jitter: float = 0.0
     brightness_contrast: float = 0.0
+    masking: float = 0.0
 
     def __post_init__(self) -> None:
         for key, value in dataclasses.asdict(self).items():
@@ -179,7 +193,9 @@ class TrainRecipe:
     `micro_batches`: parts in which one device computes a batch, one after the other, where it has not
     the memory for the whole; batch normalisation then sees the parts, as it does on several devices.
     `class_weights` `balanced` weighs the loss of each class by the inverse of its images' number.
-    `loss`: see `optimise.new_criterion`."""
+    `loss`, and `contrastive`, the weight of a supervised contrastive loss beside: see
+    `optimise.new_criterion`. `mixing`: see `mixing.mix`. `positive_last`: only signs of AI count, see
+    `optimise.only_signs_of_ai`."""
 
     phases: tuple[Phase, ...] = (Phase(size=224, samples=640_000, batch=128),)
     learning_rate: float = 1e-4
@@ -198,6 +214,9 @@ class TrainRecipe:
     class_weights: Literal["none", "balanced"] = "none"
     loss: Literal["cross-entropy", "mse", "focal"] = "cross-entropy"
     plateau_patience: int = 2
+    mixing: Literal["none", "mixup", "cutmix"] = "none"
+    contrastive: float = 0.0
+    positive_last: bool = False
 
     def __post_init__(self) -> None:
         need(bool(self.phases), "phases", [], "one phase or more")
@@ -217,6 +236,9 @@ class TrainRecipe:
             "cross-entropy where label_smoothing or class_weights are given",
         )  # fmt: skip
         need(self.plateau_patience >= 0, "plateau_patience", self.plateau_patience, "0 or more")
+        need(self.contrastive >= 0, "contrastive", self.contrastive, "a weight, 0 or more")
+        mixed = self.mixing != "none"
+        need(not (mixed and self.contrastive), "contrastive", self.contrastive, "0 with mixing")
 
     @property
     def samples(self) -> int:

@@ -42,6 +42,7 @@ from .data import (
 )
 from .distributed import Share, any_of, launch
 from .layouts import read_dataset
+from .mixing import mix
 from .optimise import Criterion, new_criterion, new_optimizer
 from .recipe import Phase, Recipe
 from .rows import append_row, forget_rows_after
@@ -77,13 +78,15 @@ def fit(
     device: str = "auto",
     workers: int = 2,
     unwanted: Callable[[dict[str, float]], bool] | None = None,
+    watch: Validation | None = None,
 ) -> dict[str, Any]:
     """`train` on these two parts, of the recipe's `chosen` images.
 
     Tiles are at least as large as the largest phase's crops and the views; for a recipe that squashes
     them images are of any size. `unwanted` is asked after each evaluation, given its row, whether to
-    end the run. Raises ConfigurationError for images of the wrong size, for a checkpoint in `out` of
-    another recipe, and when the loss is no longer a number.
+    end the run. `watch` is evaluated in place of draws from `validation`. Raises ConfigurationError for
+    images of the wrong size, for a checkpoint in `out` of another recipe, and when the loss is no longer
+    a number.
     """
     recipe = replace(recipe, train=recipe.train.over(len(training)))
     if recipe.model.view == "crop" and not recipe.sequence.frames:
@@ -95,7 +98,7 @@ def fit(
     torch.manual_seed(recipe.train.seed)
     bare = network(recipe).to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(bare, new_optimizer(bare, recipe.train))
-    criterion = new_criterion(recipe, training)
+    criterion = new_criterion(recipe, training, bare)
     average = Average(bare, recipe.train.average_decay)
     state: dict[str, Any] = {
         "model": model, "optimizer": optimizer, "average": average.values,
@@ -111,7 +114,7 @@ def fit(
         return dict(state["best"])
     skipped = SkippedList(out / "skipped.txt")
     skipped.add(missing)
-    watch = Validation(recipe, validation, workers, skipped)
+    watch = watch or Validation(recipe, validation, workers, skipped)
 
     total, initial = recipe.train.samples, state["samples"]
     saved = time.monotonic()
@@ -199,7 +202,11 @@ def _loss(
         run = (recipe.sequence.frames,) if recipe.sequence.frames else ()
         pixels = torch.zeros((2, *run, 3, size, size), dtype=torch.uint8, device=fabric.device)
         labels = torch.zeros(2, dtype=torch.long, device=fabric.device)
-    return criterion(model(laid_out(pixels)).float(), labels)
+    if recipe.train.mixing == "none":
+        return criterion(model(laid_out(pixels)).float(), labels)
+    mixed, others, share = mix(pixels, labels, recipe.train.mixing)
+    logits = model(laid_out(mixed)).float()
+    return share * criterion(logits, labels) + (1 - share) * criterion(logits, others)
 
 
 def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
