@@ -80,6 +80,12 @@ def test_the_figures_of_a_change_by_hand(tmp_path: Path) -> None:
     assert sheet["jpeg30"]["towards_real"] == pytest.approx(sheet["jpeg30"]["moved"])
     assert sheet["jpeg30"]["moved"] > 0.05
     assert sheet["jpeg30"]["auc"] == pytest.approx(sheet["clean"]["auc"], abs=0.01)
+    real = [s for s in worse if s.item.label == 0]
+    probabilities = [CALIBRATION.probability(np.array(s.margins, np.float32), 0.0) for s in real]
+    called = np.mean([p >= CALIBRATION.ai_from for p in probabilities])
+    assert sheet["jpeg30"]["real_called_ai"] == pytest.approx(called, abs=0.02)
+    assert sheet["jpeg30"]["real_called_ai"] < sheet["clean"]["real_called_ai"]
+    assert sheet["jpeg30"]["ai_called_real"] > sheet["clean"]["ai_called_real"]
     assert "| jpeg30 | " in robustness.table(sheet)
 
 

@@ -15,6 +15,8 @@ SHEET = (
     ("moved", "P(AI) moves by"),
     ("towards_real", "of that towards “real”"),
     ("flips", "flips ai↔real"),
+    ("real_called_ai", "real called “ai”"),
+    ("ai_called_real", "AI called “real”"),
 )
 EVALUATED = (
     ("loss", "training loss"),

@@ -24,7 +24,8 @@ def robustness(scores: Sequence[Score], calibration: Calibration) -> dict[str, d
     """Figures by variant, from scores of the same images in `clean` and in each of the variants.
 
     `auc`, `balanced_accuracy`; `moved`: mean change of P(AI), in size; `towards_real`: the same with
-    its sign, above 0 where AI images lose; `flips`: share of images whose label turns into the opposite.
+    its sign, above 0 where AI images lose; `flips`: share of images whose label turns into the opposite;
+    `real_called_ai` and `ai_called_real`: shares of either class with that label, afterwards.
     """
     by_variant: dict[str, dict[Path, tuple[Score, float, str]]] = {}
     for score in scores:
@@ -44,6 +45,7 @@ def _figures(
     now = np.array([after[path][1] for path in shared])
     figures = summary(truth, now)
     flips = [{before[path][2], after[path][2]} == {"ai", "real"} for path in shared]
+    labels = np.array([after[path][2] for path in shared])
     return {
         "images": float(len(shared)),
         "auc": figures["auc"],
@@ -51,6 +53,8 @@ def _figures(
         "moved": float(np.abs(now - was).mean()),
         "towards_real": float((was - now).mean()),
         "flips": float(np.mean(flips)),
+        "real_called_ai": float(np.mean(labels[truth == 0] == "ai")),
+        "ai_called_real": float(np.mean(labels[truth == 1] == "real")),
     }
 
 
@@ -64,12 +68,14 @@ def write(sheet: dict[str, dict[str, float]], out: Path) -> None:
 def table(sheet: dict[str, dict[str, Any]]) -> str:
     """The sheet in Markdown, a row a change."""
     lines = [
-        "| change | AUC | balanced accuracy | P(AI) moves by | of that towards “real” | flips |",
-        "|---|---|---|---|---|---|",
+        "| change | AUC | balanced accuracy | P(AI) moves by | of that towards “real” | flips"
+        " | real called “ai” | AI called “real” |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {name} | {f['auc']:.3f} | {f['balanced_accuracy']:.3f} | {f['moved']:.3f} |"
-        f" {f['towards_real']:+.3f} | {f['flips']:.3f} |"
+        f" {f['towards_real']:+.3f} | {f['flips']:.3f} | {f['real_called_ai']:.3f} |"
+        f" {f['ai_called_real']:.3f} |"
         for name, f in sheet.items()
     ]
     return "\n".join(lines)
