@@ -239,8 +239,10 @@ def evaluate(arguments: argparse.Namespace) -> None:
                 "with: aidetect-train crossval"
             )
         items = split(items, recipe.data)[1] if arguments.validation else chosen(items, recipe.data)
-    if arguments.checkpoint and recipe.sequence.frames:
-        found = measure(recipe, arguments.checkpoint, items, arguments.out)
+    if arguments.checkpoint and any(one.sequence.frames for one in recipes):
+        if len(arguments.checkpoint) > 1:
+            raise ConfigurationError("several checkpoints are measured as one on images only: give one")
+        found = measure(recipe, arguments.checkpoint[0], items, arguments.out)
         print("\n".join(f"{key}: {value}" for key, value in found.items()))
         return
     if arguments.checkpoint:
