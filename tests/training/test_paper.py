@@ -304,7 +304,9 @@ def test_the_command_line_measures_a_checkpoint_and_does_not_export_it(
     assert main(measured) == 1
     assert "need --recipe" in capsys.readouterr().err
     assert main([*measured, "--recipe", "default"]) == 1
-    assert "validation origins that the data do not have" in capsys.readouterr().err
+    refused = capsys.readouterr().err
+    assert "validation origins that the data do not have" in refused
+    assert "Name origins of these data: --set 'data.validation_origins=" in refused
     common[3] = str(tmp_path / "other")
     assert main(["evaluate", *common, "--checkpoint", best, "--recipe", "paper"]) == 1
     assert "cannot be read as a best.ckpt of paper" in capsys.readouterr().err

@@ -118,7 +118,10 @@ def check_classes(training: Sequence[Item], validation: Sequence[Item], recipe: 
 def _split_by_origin(items: Sequence[Item], recipe: DataRecipe) -> tuple[list[Item], list[Item]]:
     held_out = {plain(origin) for origin in recipe.validation_origins}
     if unknown := held_out - {plain(item.origin) for item in items}:
-        raise ConfigurationError(f"validation origins that the data do not have: {sorted(unknown)}")
+        raise ConfigurationError(
+            f"validation origins that the data do not have: {sorted(unknown)}. Name origins of "
+            "these data: --set 'data.validation_origins=[\"…\"]', or in the recipe"
+        )
     training = [item for item in items if plain(item.origin) not in held_out]
     validation = [item for item in items if plain(item.origin) in held_out]
     return training, validation
