@@ -161,5 +161,8 @@ def test_the_recipe_offers_what_the_network_offers() -> None:
     options = set(inspect.signature(SEResNet50).parameters)
     assert set(ModelRecipe().architecture()) == options
     for name in options:
-        assert get_args(recipe[name]) == get_args(offered[name])
+        here, there = get_args(recipe[name]), get_args(offered[name])
+        assert here[: len(there)] == there
+        for value in here:
+            assert ModelRecipe(**{name: value}).on_trial is (value not in there)
     assert SEResNet50(**ModelRecipe().architecture()).head[2].p == 0.3
