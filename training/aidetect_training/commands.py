@@ -140,11 +140,6 @@ def export(arguments: argparse.Namespace) -> None:
             "classes apart; the SDK runs se-resnet50 with real and AI. Measure it with: aidetect-train "
             "evaluate --checkpoint … or crossval."
         )
-    if recipe.model.frequency:
-        raise ConfigurationError(
-            f"recipe {recipe.name} has a frequency branch, which the SDK does not run. Measure it with: "
-            "aidetect-train evaluate --checkpoint …"
-        )
     if recipe.model.on_trial:
         raise ConfigurationError(
             f"recipe {recipe.name} has options on trial (a high-pass input, local_from or joined), "
