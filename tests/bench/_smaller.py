@@ -31,10 +31,10 @@ Shown = tuple[np.ndarray, float]
 
 
 def held_out_views(package: ModelPackage, data: Path | None) -> np.ndarray:
-    """Of the recipe's validation origins in `train`, never of `devtest`; without `data` of noise."""
+    """Of the recipe's validation origins in `data`, never of `devtest`; without `data` of noise."""
     if not data:
         return noise(8, package.manifest.view_size)
-    _, held_out = split(read_dataset(data / "train"), load_recipe("default").data)
+    _, held_out = split(read_dataset(data), load_recipe("default").data)
     return views_of(package, spread(held_out, HELD_OUT))
 
 

@@ -31,7 +31,9 @@ def main() -> None:
     package = load_package()
     figures: dict[str, tuple[float, str, bool]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        small = load_package(quantize(package, held_out_views(package, data), Path(folder)))
+        small = load_package(
+            quantize(package, held_out_views(package, data and data / "train"), Path(folder))
+        )
         before, after = (open_backend(model, "onnx") for model in (package, small))
         print(f"weights: {len(package.weights) / 1e6:.1f} MB, in int8 {len(small.weights) / 1e6:.1f} MB")
         for count in (1, 9):
