@@ -23,19 +23,23 @@ from aidetect_training.metrics import balanced_accuracy
 from aidetect_training.quantize import views_of
 from aidetect_training.recipe import load_recipe
 
-HELD_OUT = 256
+FITTED = 256
 """Images that ranges or the weights that stay are fitted on."""
 
 Shown = tuple[np.ndarray, float]
 """An image's global view, and its texture's margin."""
 
 
-def held_out_views(package: ModelPackage, data: Path | None) -> np.ndarray:
-    """Of the recipe's validation origins in `data`, never of `devtest`; without `data` of noise."""
-    if not data:
+def held_out(data: Path | None) -> list[Item]:
+    """The recipe's validation origins in `train`, never `devtest`; without `data` none."""
+    return split(read_dataset(data / "train"), load_recipe("default").data)[1] if data else []
+
+
+def fitting_views(package: ModelPackage, items: Sequence[Item]) -> np.ndarray:
+    """What the model is shown of some of them; without any, noise."""
+    if not items:
         return noise(8, package.manifest.view_size)
-    _, held_out = split(read_dataset(data), load_recipe("default").data)
-    return views_of(package, spread(held_out, HELD_OUT))
+    return views_of(package, spread(items, FITTED))
 
 
 def noise(count: int, side: int) -> np.ndarray:

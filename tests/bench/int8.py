@@ -15,7 +15,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from _smaller import accuracy, held_out_views, likeness, look, margins, noise, speeds
+from _smaller import accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
 
 from aidetect._backends import open_backend
 from aidetect._weights import load_package
@@ -31,9 +31,8 @@ def main() -> None:
     package = load_package()
     figures: dict[str, tuple[float, str, bool]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        small = load_package(
-            quantize(package, held_out_views(package, data and data / "train"), Path(folder))
-        )
+        ranges = fitting_views(package, held_out(data))
+        small = load_package(quantize(package, ranges, Path(folder)))
         before, after = (open_backend(model, "onnx") for model in (package, small))
         print(f"weights: {len(package.weights) / 1e6:.1f} MB, in int8 {len(small.weights) / 1e6:.1f} MB")
         for count in (1, 9):

@@ -2,7 +2,7 @@
 
 As `int8.py`, for several shares of the inner channels at once, each in float32 and, on top, in int8:
 rounds alternate in ONNX Runtime. What stays is fitted on the recipe's validation origins in `train`,
-never on `devtest`; `--fit` names another folder that holds them. `--images` names another folder than
+never on `devtest`; `--fit` names another folder for that. `--images` names another folder than
 `devtest`, so that a share can be chosen by held-out images. Without AIDETECT_DATA only the speed is
 measured. `--full` measures longer.
 """
@@ -15,7 +15,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from _smaller import accuracy, held_out_views, likeness, look, margins, noise, speeds
+from _smaller import accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
 
 from aidetect._backends import open_backend
 from aidetect._weights import load_package
@@ -27,7 +27,7 @@ from aidetect_training.quantize import quantize
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="measure five times as long")
-    parser.add_argument("--fit", type=Path, help="folder with the recipe's validation origins")
+    parser.add_argument("--fit", type=Path, help="folder of images that what stays is fitted on")
     parser.add_argument("--images", type=Path, help="folder to measure accuracy on")
     parser.add_argument("--shares", default="0.25,0.5", help="of the inner channels that go")
     arguments = parser.parse_args()
@@ -35,7 +35,8 @@ def main() -> None:
     data = Path(os.environ["AIDETECT_DATA"]) if "AIDETECT_DATA" in os.environ else None
     images = arguments.images or (data / "devtest" if data else None)
     package = load_package()
-    views = held_out_views(package, arguments.fit or (data and data / "train"))
+    fitted = read_dataset(arguments.fit) if arguments.fit else held_out(data)
+    views = fitting_views(package, fitted)
     figures: dict[str, tuple[float, str, bool]] = {}
     with tempfile.TemporaryDirectory() as folder:
         models = {}
