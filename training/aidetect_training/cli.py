@@ -106,6 +106,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--device", default="auto")
     sub.add_argument("--workers", type=int, default=2)
 
+    sub = command(
+        "pairs", "write real tiles beside what small autoencoders, trained on them, make of them, as AI"
+    )
+    sub.add_argument("data", type=Path, help="folder of tiles")
+    sub.add_argument("out", type=Path)
+    sub.add_argument("--recipe", required=True, help="its validation origins are left out")
+    sub.add_argument("--images", type=int, default=1200, help="real tiles that are taken")
+    sub.add_argument("--steps", type=int, default=1500, help="of each autoencoder's training")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--device", default="cpu", help="cpu, cuda, …")
+
     sub = command("diagnose", "show by signals, gradients and dead units why a run does not learn")
     sub.add_argument("recipe", help="the recipe of the run")
     changeable(sub)

@@ -119,6 +119,18 @@ def ablate(arguments: argparse.Namespace) -> None:
     print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")
 
 
+def pairs(arguments: argparse.Namespace) -> None:
+    from .data import split
+    from .layouts import read_dataset
+    from .pairs import PairOptions, make_pairs
+    from .recipe import load_recipe
+
+    items = split(read_dataset(arguments.data), load_recipe(arguments.recipe).data)[0]
+    options = PairOptions(arguments.images, arguments.steps, seed=arguments.seed)
+    ratios = make_pairs(items, arguments.out, options, arguments.device)
+    print("\n".join(f"{name}: {ratio:.1f} dB" for name, ratio in ratios.items()))
+
+
 def diagnose(arguments: argparse.Namespace) -> None:
     from .diagnose import diagnose, table
 
