@@ -41,9 +41,6 @@ SPREAD = 2.0
 CORNER = 0.6
 """Share of the centre square's side that a corner has."""
 
-SMALLEST = 64
-"""Pixels a side from which a part is looked at as it is: enlarging would change what is counted."""
-
 _CUT = 2
 _VALUES = 2 * _CUT + 1
 
@@ -235,17 +232,12 @@ class Texture:
     def look(self, pixels: NDArray[np.uint8], heat_map: bool = True) -> Look:
         """At an image (H, W, 3) uint8 sRGB; a map takes a quarter more time."""
         boxes = squares(pixels.shape[1], pixels.shape[0])
-        told = [self.margins(self.view(pixels, box), heat_map) for box in boxes]
+        told = [self.margins(scaled_square(pixels, box, self.view_size), heat_map) for box in boxes]
         return Look(
             tuple(boxes),
             np.array([margin for margin, _ in told], np.float32),
             np.stack([local for _, local in told]),
         )
-
-    def view(self, pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
-        """A square of the image scaled down to `view_size`; a smaller one as it is, from `SMALLEST`."""
-        side = box[2] - box[0]
-        return scaled_square(pixels, box, min(self.view_size, max(side, SMALLEST)))
 
     def margins(self, view: NDArray[np.uint8], heat_map: bool = True) -> tuple[float, Array]:
         """Of a view (S, S, 3), and (`CELLS`, `CELLS`) of the surroundings of its places, or (0, 0)."""
@@ -274,8 +266,8 @@ class Texture:
             weights = np.array(values["weights"], np.float32)
             constant, size = float(values["constant"]), int(values["view_size"])
             hidden = Hidden.from_dict(values["hidden"]) if "hidden" in values else None
-            if weights.shape != (LENGTH,) or not SMALLEST <= size <= 1024:
-                raise ValueError(f"wanted {LENGTH} weights and a view size of {SMALLEST} to 1024")
+            if weights.shape != (LENGTH,) or not 64 <= size <= 1024:
+                raise ValueError(f"wanted {LENGTH} weights and a view size of 64 to 1024")
             if not np.isfinite(weights).all() or not np.isfinite(constant):
                 raise ValueError("weights are finite numbers")
         except (KeyError, TypeError, ValueError) as error:

@@ -126,14 +126,6 @@ def test_a_network_adds_its_margin_everywhere() -> None:
     assert abs(np.average(local, weights=SUPPORT) - margin) < 0.5 * abs(margin) + 1
 
 
-def test_parts_are_scaled_down_and_never_up(texture: Texture) -> None:
-    pixels = scene(70, 300)
-    assert texture.view(pixels, (0, 0, 70, 70)).shape == (64, 64, 3)
-    larger = Texture(texture.weights, 0.0, 256)
-    np.testing.assert_array_equal(larger.view(pixels, (100, 0, 170, 70)), pixels[:, 100:170])
-    assert larger.view(pixels, (0, 0, 20, 20)).shape == (64, 64, 3)
-
-
 def test_a_place_tells_the_margin_of_its_surroundings(texture: Texture) -> None:
     """Where they hold nothing else, that of a view of the same."""
     view = np.concatenate([scene(128, 64, seed=4), scene(128, 64, seed=5)[::-1]], axis=1)

@@ -1,15 +1,16 @@
 """Fits a model's texture (`aidetect._texture`): what is made of hand-made features next to the network.
 
-Every image gives a vector in each tier and in random lives, since noise and blur, which no tier has,
-once undid a texture fitted without them: whole images of their centre square, scaled down, tiles as they
-are. (Tiles enlarged to a view taught the enlarging; see `training/RESULTS.md`.) Half of the margin is a
-logistic regression's, half a small network's. Both classes weigh the same, and within a class groups and
-origins as the recipe weighs them.
+Every image gives vectors in each tier and after a random life, since noise and blur, which no tier has,
+once undid a texture fitted without them: whole images of their centre square and of one corner, scaled
+to a view, tiles as they are. (Tiles enlarged to a view taught the enlarging; see `training/RESULTS.md`.)
+Half of the margin is a logistic regression's, half a small network's. Both classes weigh the same, and
+within a class groups and origins as the recipe weighs them.
 """
 
 import base64
+import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any
@@ -24,8 +25,8 @@ from tqdm import tqdm
 
 from aidetect import ConfigurationError, ImageError
 from aidetect._image import decode
-from aidetect._texture import LENGTH, SMALLEST, VERSION, features
-from aidetect._views import centre_square, scaled_square
+from aidetect._texture import LENGTH, VERSION, features, squares
+from aidetect._views import scaled_square
 
 from .data import Item
 from .variants import TIERS, laundered, worn
@@ -33,9 +34,6 @@ from .variants import TIERS, laundered, worn
 VIEW_SIZE = 256
 SHRINK = {"web": 0.85, "hard": 0.7}
 """What a tier's scaling does to the middle of an image on average, for tiles."""
-
-LIVES = 2
-"""Random lives (`variants.worn`) that each image has beside the tiers."""
 
 STRENGTH = 0.002
 """Inverse strength of the regression's regularisation, with images as its unit. How this and what
@@ -50,15 +48,11 @@ def fit_texture(items: Sequence[Item], balance: float, workers: int = 2) -> dict
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         done = pool.map(vectors, items, chunksize=16)
         rows = list(tqdm(done, total=len(items), unit="img", mininterval=10))
-    read = [item for item, row in zip(items, rows, strict=True) if len(row)]
-    if len({item.label for item in read}) < 2:
+    if len({item.label for item, row in zip(items, rows, strict=True) if len(row)}) < 2:
         raise ConfigurationError("a texture needs readable images of both classes. Add the others.")
-    each = len(TIERS) + LIVES
-    return fit_vectors(
-        np.concatenate([row for row in rows if len(row)]),
-        np.repeat([item.label for item in read], each),
-        np.repeat(sample_weights(read, balance), each),
-    )
+    each = [item for item, row in zip(items, rows, strict=True) for _ in row]
+    labels = np.array([item.label for item in each])
+    return fit_vectors(np.concatenate(rows), labels, sample_weights(each, balance))
 
 
 def fit_vectors(x: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> dict[str, Any]:
@@ -134,28 +128,33 @@ def _half(weights: torch.Tensor) -> str:
 
 
 def vectors(item: Item) -> np.ndarray:
-    """(tiers and lives, `LENGTH`) of one image, or (0,) where it cannot be read."""
+    """(n, `LENGTH`) of one image; n is 0 where it cannot be read."""
     try:
         stored = decode(item.path.read_bytes()).pixels
     except (ImageError, OSError):
-        return np.empty(0, np.float32)
-    seen = []
+        return np.empty((0, LENGTH), np.float32)
+    whole, rng, views = max(stored.shape) > VIEW_SIZE, random.Random(item.path.name), []
+    for pixels in _lives(stored, whole):
+        if not whole:
+            views.append(pixels)
+            continue
+        centre, *corners = squares(pixels.shape[1], pixels.shape[0])
+        views += [scaled_square(pixels, box, VIEW_SIZE) for box in (centre, rng.choice(corners))]
+    return np.stack([features(view) for view in views])
+
+
+def _lives(stored: np.ndarray, whole: bool) -> Iterator[np.ndarray]:
+    """The image in each tier, and worn. A tile, smaller than a tier's limit, is scaled as the middle of
+    an image would be."""
+    image = Image.fromarray(stored)
     for tier, limits in TIERS.items():
-        pixels = stored
         if limits:
             side, quality = limits
-            if max(stored.shape) <= VIEW_SIZE:  # a tile, which the tier's own limit would not touch
-                side = round(SHRINK[tier] * max(stored.shape))
-            pixels = decode(laundered(Image.fromarray(stored), side, quality)).pixels
-        seen.append(pixels)
-    seen += [decode(worn(Image.fromarray(stored), life)).pixels for life in range(LIVES)]
-    return np.stack([features(_view(pixels)) for pixels in seen])
-
-
-def _view(pixels: np.ndarray) -> np.ndarray:
-    """The centre square as `Texture.view` shows it; tiles are squares that are not scaled."""
-    box = centre_square(pixels.shape[1], pixels.shape[0])
-    return scaled_square(pixels, box, min(VIEW_SIZE, max(box[2] - box[0], SMALLEST)))
+            side = side if whole else round(SHRINK[tier] * max(stored.shape))
+            yield decode(laundered(image, side, quality)).pixels
+        else:
+            yield stored
+    yield decode(worn(image)).pixels
 
 
 def sample_weights(items: Sequence[Item], balance: float) -> np.ndarray:

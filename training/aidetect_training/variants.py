@@ -91,10 +91,10 @@ def _social(image: Image.Image) -> bytes:
     return laundered(posted, 800, 60)
 
 
-def worn(image: Image.Image, life: int = 0) -> bytes:
+def worn(image: Image.Image) -> bytes:
     """After a random life: scaled down to as little as a quarter, blurred, made noisy (now and then in
-    gray alone) and compressed, each at times. The same image has the same `life` each time."""
-    rng = random.Random(zlib.crc32(image.tobytes()) + life)
+    gray alone) and compressed, each at times. The same image has the same life each time."""
+    rng = random.Random(zlib.crc32(image.tobytes()))
     if rng.random() < 0.5:
         scale = max(0.25 * 4 ** rng.random(), 100 / min(image.size))
         if scale < 1:
