@@ -159,6 +159,17 @@ def test_lists_that_compare_unlike_things_are_told(
         runs(read_trials(str(tmp_path / "list.toml")))
 
 
+def test_another_budget_stretches_all_alike() -> None:
+    longer = runs(read_trials("default", samples=32_000))
+    for run, short in zip(longer, runs(read_trials("default")), strict=True):
+        assert run.recipe.train.samples == 10 * short.recipe.train.samples
+        assert run.recipe.train.evaluate_every == 10 * short.recipe.train.evaluate_every
+        assert [phase.size for phase in run.recipe.train.phases] == [
+            phase.size for phase in short.recipe.train.phases
+        ]
+    assert {run.recipe.train.samples for run in longer} == {32_000, 128_000}
+
+
 def test_a_name_without_a_folder_is_told(trials: Path, tiles: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="Add: --also pairs=DIR"):
         ablate(read_trials(str(trials)), tiles, tmp_path, {}, "cpu", 0)
@@ -167,6 +178,9 @@ def test_a_name_without_a_folder_is_told(trials: Path, tiles: Path, tmp_path: Pa
 def test_the_list_that_is_here_is_one_budget_and_of_networks_that_can_be_made() -> None:
     made = runs(read_trials("default"))
     assert len(made) > 25 and made[0].name == "base"
+    sizes = {run.name: run.recipe.train.phases[0].size for run in made}
+    unlike = {name: size for name, size in sizes.items() if size != 64}
+    assert unlike == {"crop-32": 32, "crop-96": 96, "crop-128": 128}
     with torch.device("meta"):
         for run in made:
             network(run.recipe)

@@ -13,9 +13,9 @@ A list is a TOML file, `trials/*.toml` or any other:
     expected = "worse: the subject shows"
     set = { "model.front_end" = "rgb" }
 
-All trials are trained on as many samples as the base, to the end, and see them in the same order; where
-one is not, `samples` in it says so. `also` names a folder of further training images. What they are
-measured on is the base's: its validation part, in balanced draws, which no trial's `data` changes.
+All trials are trained on as many samples as the base, to the end; where one is not, `samples` in it says
+so. `also` names a folder of further training images. What they are measured on is the base's: its
+validation part, in balanced draws, which no trial's `data` changes.
 
 Every run has a folder in OUT with all that `train` leaves; started again, the command goes on where it
 stopped. `OUT/trials.csv` has a row a run, `OUT/table.md` one a trial.
@@ -68,12 +68,16 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Trials:
+    """`samples`: the base's budget in place of its recipe's (0); all phases of all trials are stretched
+    alike."""
+
     about: str
     recipe: str
     trial: tuple[Trial, ...]
     set: dict[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = (42,)
     base_seeds: tuple[int, ...] = (42,)
+    samples: int = 0
 
     def __post_init__(self) -> None:
         names = [BASE, *(trial.name for trial in self.trial)]
@@ -99,14 +103,16 @@ class Run:
         return f"{self.name}-{self.seed}"
 
 
-def read_trials(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Trials:
-    """A list by built-in name (`default`) or by path, with further `changes` for all of its trials.
+def read_trials(name_or_path: str, changes: Mapping[str, Any] | None = None, samples: int = 0) -> Trials:
+    """A list by built-in name (`default`) or by path, with further `changes` for all of its trials, and
+    another budget if `samples` are given.
 
     Raises ConfigurationError, naming file and key, for what is none.
     """
     path, read = read_table(name_or_path, BUILT_IN, "list of trials")
     trials: Trials = build(Trials, read, str(path), "")
-    return replace(trials, set={**trials.set, **(changes or {})})
+    both = {**trials.set, **(changes or {})}
+    return replace(trials, set=both, samples=samples or trials.samples)
 
 
 def runs(trials: Trials) -> list[Run]:
@@ -135,7 +141,21 @@ def runs(trials: Trials) -> list[Run]:
     for run in made:
         if run.recipe.data.classes or run.recipe.sequence.frames:
             raise ConfigurationError("trials tell real images from AI; classes and videos they do not")
-    return made
+    if not trials.samples:
+        return made
+    if not base.train.samples:
+        raise ConfigurationError("samples stretch phases of samples; the base has epochs")
+    factor = trials.samples / base.train.samples
+    return [replace(run, recipe=_stretched(run.recipe, factor)) for run in made]
+
+
+def _stretched(recipe: Recipe, factor: float) -> Recipe:
+    phases = tuple(
+        replace(phase, samples=max(phase.batch, round(phase.samples * factor)))
+        for phase in recipe.train.phases
+    )
+    every = max(1, round(recipe.train.evaluate_every * factor))
+    return replace(recipe, train=replace(recipe.train, phases=phases, evaluate_every=every))
 
 
 def _seeded(recipe: Recipe, name: str, seed: int) -> Recipe:
@@ -223,7 +243,9 @@ def _measured(
         result = _train(run.recipe, training, held_out, folder, device, workers)
     except DivergedError as error:
         result = {"diverged": str(error)}
-    path.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    os.replace(partial, path)
     return result
 
 

@@ -94,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("trials", help="name of a built-in list of trials, or a .toml file")
     changeable(sub)
+    sub.add_argument(
+        "--samples", type=int, default=0, help="the base's budget instead of its own; all are stretched"
+    )
     sub.add_argument("--data", type=Path, required=True)
     sub.add_argument(
         "--also",
@@ -239,7 +242,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, help="folder of held-out images, which fit what stays"
     )
     sub.add_argument("--images", type=int, default=256, help="how many of them to look at")
-    sub.add_argument("--share", type=float, default=0.3, help="of the inner channels that goes")
+    sub.add_argument("--share", type=float, default=0.5, help="of the inner channels that goes")
     sub.add_argument("--out", type=Path, required=True)
 
     sub = command("search", "search a space of recipes with Optuna; started again it goes on")

@@ -113,7 +113,7 @@ def ablate(arguments: argparse.Namespace) -> None:
     from .ablate import ablate, read_trials
     from .recipe import read_changes
 
-    trials = read_trials(arguments.trials, read_changes(arguments.set))
+    trials = read_trials(arguments.trials, read_changes(arguments.set), arguments.samples)
     also = dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in arguments.also)
     ablate(trials, arguments.data, arguments.out, also, arguments.device, arguments.workers)
     print((arguments.out / "table.md").read_text(encoding="utf-8"), end="")

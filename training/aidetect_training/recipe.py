@@ -4,6 +4,7 @@ import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -307,7 +308,7 @@ def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> 
     """
     path, table = read_table(name_or_path, BUILT_IN, "recipe")
     for key, value in (changes or {}).items():
-        _change(table, key, value, str(path))
+        _change(table, key, deepcopy(value), str(path))
     recipe: Recipe = build(Recipe, {"name": path.stem, **table}, str(path), "")
     return recipe
 
