@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import rankdata
 
 from aidetect import ConfigurationError
 
@@ -56,11 +55,11 @@ def row_of(
 
 
 def auc(labels: np.ndarray, probabilities: np.ndarray) -> float:
-    """scikit-learn's `roc_auc_score` by ranks (Mann and Whitney): many times as fast, for bootstraps."""
-    ai = labels == 1
-    found, passed = int(ai.sum()), int((~ai).sum())
-    above = rankdata(probabilities)[ai].sum() - found * (found + 1) / 2
-    return float(above / (found * passed))
+    """scikit-learn's `roc_auc_score`, many times as fast, for bootstraps: of all pairs of a real and an
+    AI image the share in which AI's is above; ties count half."""
+    real, ai = np.sort(probabilities[labels == 0]), probabilities[labels == 1]
+    below = np.searchsorted(real, ai, "left") + np.searchsorted(real, ai, "right")
+    return float(below.mean() / (2 * real.size))
 
 
 COLUMNS = (
