@@ -5,13 +5,15 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from aidetect import ConfigurationError
 from aidetect_training import train as trainer
 from aidetect_training.ablate import ablate, read_trials, runs
-from aidetect_training.ablate_table import row_of, table
+from aidetect_training.ablate_table import auc, row_of, table
 from aidetect_training.backbones import network
 from aidetect_training.cli import main
 from aidetect_training.data import SkippedList, read_manifest, split
@@ -193,6 +195,13 @@ def result(given: list[float], unseen: tuple[int, ...] = ()) -> dict[str, Any]:
         "labels": [0, 1] * 6, "origins": [f"o{number // 2}" for number in range(12)],
         "unseen": [number in unseen for number in range(12)], "probabilities": given,
     }  # fmt: skip
+
+
+def test_the_fast_auc_is_that_of_scikit_learn_ties_too() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        labels, given = rng.integers(0, 2, 300), rng.integers(0, 40, 300) / 40
+        assert auc(labels, given) == pytest.approx(roc_auc_score(labels, given))
 
 
 def test_trials_are_held_against_the_base_of_their_seed_on_the_same_images() -> None:
