@@ -3,12 +3,13 @@
 Cameras, hands and generators differ in how fine differences follow each other, and this survives
 scaling and compression better than what a small network learns (see `training/RESULTS.md`). The
 features are co-occurrences as in steganalysis (Fridrich and Kodovský 2012), of luminance and two colour
-differences on a pyramid of the view; the margin is a weighted sum of their square roots and what a
-small network makes of them, both fitted by `aidetect-train texture`. A part of an image has a margin of
-its own, so the map needs no gradient: each place tells what would be said of its surroundings alone.
+differences on a pyramid of the view; the margin is a weighted sum of their square roots, fitted by
+`aidetect-train texture`. Noise and blur undo it: a second sum tells where they are unlike what the first
+was fitted on, and there a third one speaks, which was fitted on these too. A part of an image has a
+margin of its own, so the map needs no gradient: each place tells what would be said of its surroundings
+alone.
 """
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,8 +24,8 @@ from ._views import Box, centre_square, scaled_square
 
 Array = NDArray[np.float32]
 
-VERSION = 1
-"""Version of these features; weights are fitted to one."""
+VERSION = 2
+"""Version of features and sums; weights are fitted to one."""
 
 LEVELS = 2
 """The view and its half."""
@@ -174,60 +175,46 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hidden:
-    """A network on the features less `mean`, divided by `scale` (`LENGTH`,): linear layers of weights
-    (outputs, inputs) and biases (outputs,), ReLU between them, the last of one output."""
+class Sum:
+    """`weights` (`LENGTH`,) of the features, and a constant."""
 
-    mean: Array
-    scale: Array
-    layers: tuple[tuple[Array, Array], ...]
+    weights: Array
+    constant: float
 
-    def margins(self, roots: Array) -> Array:
-        """(n,) of features (n, `LENGTH`)."""
-        values = (roots - self.mean) / self.scale
-        for number, (weights, biases) in enumerate(self.layers):
-            values = _product(values if not number else np.maximum(values, 0), weights) + biases
-        return values[:, 0]
+    def __call__(self, roots: Array) -> Array:
+        """(…,) of features (…, `PARTS`, classes)."""
+        weights = self.weights.reshape(PARTS, _CLASSES)
+        told: Array = np.einsum("...pc,pc->...", roots, weights) + np.float32(self.constant)
+        return told
+
+    def mixed(self, other: "Sum", share: float) -> "Sum":
+        """With a share of another."""
+        own = 1 - share
+        weights = np.float32(own) * self.weights + np.float32(share) * other.weights
+        return Sum(weights, own * self.constant + share * other.constant)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Hidden":
-        """Raises KeyError, TypeError or ValueError where it is not of this form."""
-        layers, inputs = [], LENGTH
-        for layer in values["layers"]:
-            biases = np.array(layer["biases"], np.float32)
-            data = base64.b64decode(layer["weights"], validate=True)
-            weights = np.frombuffer(data, "<f2").astype(np.float32).reshape(len(biases), inputs)
-            layers.append((weights, biases))
-            inputs = len(biases)
-        mean, scale = (np.array(values[key], np.float32) for key in ("mean", "scale"))
-        if inputs != 1 or mean.shape != (LENGTH,) or scale.shape != (LENGTH,) or scale.min() <= 0:
-            raise ValueError(f"wanted one output, {LENGTH} means and {LENGTH} scales above 0")
-        if not all(np.isfinite(array).all() for array in (mean, scale, *sum(layers, ()))):
-            raise ValueError("weights are finite numbers")
-        return cls(mean, scale, tuple(layers))
+    def from_dict(cls, values: dict[str, Any]) -> "Sum":
+        """Raises KeyError, TypeError or ValueError where they are not of this form."""
+        weights, constant = np.array(values["weights"], np.float32), float(values["constant"])
+        if weights.shape != (LENGTH,) or not np.isfinite([constant, *weights]).all():
+            raise ValueError(f"wanted a finite constant and {LENGTH} finite weights")
+        return cls(weights, constant)
 
 
-_BLOCK = 2
-
-
-def _product(values: Array, weights: Array) -> Array:
-    """(n, m) of (n, k) and (m, k), in blocks so small that BLAS keeps them in this thread: this runs in
-    threads of its own, which BLAS's would hinder."""
-    product = np.empty((len(values), len(weights)), np.float32)
-    for top in range(0, len(values), _BLOCK):
-        product[top : top + _BLOCK] = values[top : top + _BLOCK] @ weights.T
-    return product
+NOTHING = Sum(np.zeros(LENGTH, np.float32), 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Texture:
-    """What a model makes of the features: `weights` (`LENGTH`,), a constant, and a network where it has
-    one, fitted on views of `view_size` pixels a side."""
+    """What a model makes of views of `view_size` pixels a side: `margin`, a weighted sum of features. Of
+    views with more noise or blur than it was fitted on, `strange` is above 0; from 1 on `worn` stands in
+    its place, between the two are mixed."""
 
-    weights: Array
-    constant: float
+    margin: Sum
     view_size: int
-    hidden: Hidden | None = None
+    strange: Sum = NOTHING
+    worn: Sum = NOTHING
 
     def look(self, pixels: NDArray[np.uint8], heat_map: bool = True) -> Look:
         """At an image (H, W, 3) uint8 sRGB; a map takes a quarter more time."""
@@ -242,20 +229,16 @@ class Texture:
     def margins(self, view: NDArray[np.uint8], heat_map: bool = True) -> tuple[float, Array]:
         """Of a view (S, S, 3), and (`CELLS`, `CELLS`) of the surroundings of its places, or (0, 0)."""
         counts = _counts(view)
-        [margin] = self._margins(_roots(counts.sum(axis=1))[None])
+        roots = _roots(counts.sum(axis=1))
+        share = min(max(float(self.strange(roots)), 0.0), 1.0)
+        mixed = self.margin.mixed(self.worn, share)
+        margin = float(mixed(roots))
         if not heat_map:
-            return float(margin), np.empty((0, 0), np.float32)
+            return margin, np.empty((0, 0), np.float32)
         # Products small enough for one thread: this runs in threads of its own.
         rows = _WINDOW @ counts.reshape(PARTS, CELLS, CELLS * _CLASSES)
         windows = _WINDOW @ rows.reshape(PARTS, CELLS, CELLS, _CLASSES)
-        places = _roots(windows).reshape(PARTS, CELLS * CELLS, _CLASSES).transpose(1, 0, 2)
-        return float(margin), self._margins(places).reshape(CELLS, CELLS)
-
-    def _margins(self, roots: Array) -> Array:
-        """(n,) of features (n, `PARTS`, classes)."""
-        flat = roots.reshape(-1, LENGTH)
-        told = _product(flat, self.weights[None])[:, 0] + np.float32(self.constant)
-        return told + self.hidden.margins(flat) if self.hidden else told
+        return margin, mixed(np.moveaxis(_roots(windows), 0, 2))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Texture":
@@ -263,13 +246,10 @@ class Texture:
         try:
             if values["version"] != VERSION:
                 raise ValueError(f"version {values['version']}; this one knows {VERSION}")
-            weights = np.array(values["weights"], np.float32)
-            constant, size = float(values["constant"]), int(values["view_size"])
-            hidden = Hidden.from_dict(values["hidden"]) if "hidden" in values else None
-            if weights.shape != (LENGTH,) or not 64 <= size <= 1024:
-                raise ValueError(f"wanted {LENGTH} weights and a view size of 64 to 1024")
-            if not np.isfinite(weights).all() or not np.isfinite(constant):
-                raise ValueError("weights are finite numbers")
+            sums = [Sum.from_dict(values[key]) for key in ("margin", "strange", "worn")]
+            size = int(values["view_size"])
+            if not 64 <= size <= 1024:
+                raise ValueError("wanted a view size of 64 to 1024")
         except (KeyError, TypeError, ValueError) as error:
             raise ModelIntegrityError(f"the manifest's texture cannot be used: {error}") from None
-        return cls(weights, constant, size, hidden)
+        return cls(sums[0], size, *sums[1:])

@@ -1,9 +1,7 @@
 """The texture: its features against a plain count, its map, and what it does to an answer."""
 
-import base64
-from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise, product
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,13 +19,15 @@ from aidetect._texture import (
     PARTS,
     RESIDUALS,
     SUPPORT,
+    Sum,
     Texture,
     features,
     squares,
 )
 from aidetect._views import extract_views
 
-GOOD = {"version": 1, "view_size": 64, "constant": -0.25, "weights": [0.0] * LENGTH}
+NONE = {"constant": -0.25, "weights": [0.0] * LENGTH}
+GOOD = {"version": 2, "view_size": 64, "margin": NONE, "strange": NONE, "worn": NONE}
 
 
 def scene(height: int, width: int, seed: int = 3) -> NDArray[np.uint8]:
@@ -42,7 +42,7 @@ def scene(height: int, width: int, seed: int = 3) -> NDArray[np.uint8]:
 @pytest.fixture(scope="module")
 def texture() -> Texture:
     weights = np.random.default_rng(1).normal(0, 1, LENGTH).astype(np.float32)
-    return Texture(weights, 0.5, 64)
+    return Texture(Sum(weights, 0.5), 64)
 
 
 def counted(view: NDArray[np.uint8], order: int, step: int) -> NDArray[np.float64]:
@@ -88,42 +88,32 @@ def test_shares_of_a_part_add_up_and_forget_what_is_turned() -> None:
 def test_the_margin_is_the_weighted_sum_of_the_features(texture: Texture) -> None:
     view = scene(64, 64)
     margin, local = texture.margins(view)
-    assert margin == pytest.approx(texture.weights @ features(view) + 0.5, abs=1e-4)
+    assert margin == pytest.approx(texture.margin.weights @ features(view) + 0.5, abs=1e-4)
     assert local.shape == SUPPORT.shape == (CELLS, CELLS)
     assert SUPPORT.max() == 1 and SUPPORT[0, 0] == pytest.approx(SUPPORT[0, 8] ** 2)
 
 
-def network(change: Callable[[dict[str, Any]], object] = lambda _: None) -> dict[str, Any]:
-    """`GOOD` with a network of one hidden layer of three, changed."""
-    rng = np.random.default_rng(5)
-    layers = [
-        {
-            "biases": rng.normal(0, 1, outputs).tolist(),
-            "weights": base64.b64encode(rng.normal(0, 1, (outputs, inputs)).astype("<f2")).decode(),
-        }
-        for outputs, inputs in ((3, LENGTH), (1, 3))
-    ]
-    hidden = {"mean": [0.1] * LENGTH, "scale": [0.5] * LENGTH, "layers": layers}
-    change(hidden)
-    return {**GOOD, "hidden": hidden}
+@pytest.mark.parametrize(("constant", "share"), [(-3.0, 0.0), (0.25, 0.25), (0.75, 0.75), (3.0, 1.0)])
+def test_what_is_strange_is_told_by_another_sum(texture: Texture, constant: float, share: float) -> None:
+    view = scene(64, 64)
+    other = Texture(Sum(-2 * texture.margin.weights, 7.0), 64)
+    mixed = replace(texture, strange=Sum(np.zeros(LENGTH, np.float32), constant), worn=other.margin)
+    (own, places), (worn, worn_places) = texture.margins(view), other.margins(view)
+    margin, local = mixed.margins(view)
+    assert margin == pytest.approx((1 - share) * own + share * worn, abs=1e-3)
+    np.testing.assert_allclose(local, (1 - share) * places + share * worn_places, atol=1e-2)
 
 
-def test_a_network_adds_its_margin_everywhere() -> None:
-    values = network()
-    one, two = (
-        np.frombuffer(base64.b64decode(layer["weights"]), "<f2").astype(float)
-        for layer in values["hidden"]["layers"]
-    )
-    biases, (constant,) = (layer["biases"] for layer in values["hidden"]["layers"])
-    texture, plain = Texture.from_dict(values), Texture.from_dict(GOOD)
-    view = np.ascontiguousarray(np.concatenate([scene(64, 128), scene(64, 128)[::-1]]))
-    inputs = (features(view).astype(float) - 0.1) / 0.5
-    reached = np.maximum(one.reshape(3, LENGTH) @ inputs + biases, 0) @ two + constant
-    margin, local = texture.margins(view)
-    assert margin == pytest.approx(reached - 0.25, abs=1e-3)
-    assert plain.margins(view)[0] == pytest.approx(-0.25)
-    assert local.shape == (CELLS, CELLS) and local.std() > 0.01
-    assert abs(np.average(local, weights=SUPPORT) - margin) < 0.5 * abs(margin) + 1
+def test_strangeness_is_of_the_view(texture: Texture) -> None:
+    """Weights that ask for grain: a smooth view is told by one sum, a noisy one by the other."""
+    smooth = scene(64, 64) // 8 * 8
+    noisy = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    weights = (features(noisy) - features(smooth)).astype(np.float32)
+    middle = float(weights @ (features(noisy) + features(smooth)) / 2)
+    nothing = Sum(np.zeros(LENGTH, np.float32), 9.0)
+    mixed = replace(texture, strange=Sum(20 * weights, -20 * middle), worn=nothing)
+    assert mixed.margins(noisy)[0] == pytest.approx(9, abs=1e-3)
+    assert mixed.margins(smooth)[0] == pytest.approx(texture.margins(smooth)[0], abs=1e-3)
 
 
 def test_a_place_tells_the_margin_of_its_surroundings(texture: Texture) -> None:
@@ -142,7 +132,7 @@ def test_a_place_shows_what_is_there() -> None:
     weights = np.zeros((PARTS, LENGTH // PARTS), np.float32)
     flat = features(np.full((128, 128, 3), 90, np.uint8)).reshape(PARTS, -1)
     weights[: PARTS // LEVELS] = flat[: PARTS // LEVELS]
-    _, local = Texture(weights.ravel(), 0.0, 128).margins(view)
+    _, local = Texture(Sum(weights.ravel(), 0.0), 128).margins(view)
     row, column = np.unravel_index(local.argmax(), local.shape)
     assert 4 <= row < 8 and 10 <= column < 14
 
@@ -182,25 +172,18 @@ def test_the_map_of_an_image_has_its_log_odds_as_mean(texture: Texture) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"version": 2},
-        {"weights": [0.0]},
-        {"weights": [float("nan")] * LENGTH},
-        {"weights": ["a"] * LENGTH},
-        {"constant": None},
+        {"version": 1},
+        {"margin": NONE | {"weights": [0.0]}},
+        {"worn": NONE | {"weights": [float("nan")] * LENGTH}},
+        {"strange": NONE | {"weights": ["a"] * LENGTH}},
+        {"strange": NONE | {"constant": None}},
+        {"worn": NONE | {"constant": float("inf")}},
+        {"margin": None},
         {"view_size": 16},
-        {"hidden": {}},
-        {"hidden": None},
-        network(lambda hidden: hidden["layers"].pop()),
-        network(lambda hidden: hidden["layers"].clear()),
-        network(lambda hidden: hidden["layers"].reverse()),
-        network(lambda hidden: hidden["layers"][0].update(weights="!")),
-        network(lambda hidden: hidden["layers"][1].update(biases=[float("inf")])),
-        network(lambda hidden: hidden["mean"].pop()),
-        network(lambda hidden: hidden["scale"].__setitem__(3, 0.0)),
     ],
 )
 def test_a_texture_of_another_form_is_told(wrong: dict[str, object]) -> None:
-    assert Texture.from_dict(GOOD).constant == -0.25
+    assert Texture.from_dict(GOOD).margin.constant == -0.25
     with pytest.raises(ModelIntegrityError, match="texture"):
         Texture.from_dict(GOOD | wrong)
     with pytest.raises(ModelIntegrityError, match="texture"):

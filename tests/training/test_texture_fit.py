@@ -10,7 +10,7 @@ from PIL import Image
 
 from aidetect import ConfigurationError
 from aidetect._calibration import Calibration
-from aidetect._texture import LENGTH, Texture
+from aidetect._texture import LENGTH, PARTS, Texture, features
 from aidetect._weights import load_package
 from aidetect_training.calibrate import fit
 from aidetect_training.cli import main
@@ -18,7 +18,6 @@ from aidetect_training.data import Item
 from aidetect_training.scoring import Score
 from aidetect_training.texture_fit import (
     fit_texture,
-    fit_vectors,
     sample_weights,
     vectors,
 )
@@ -60,19 +59,13 @@ def test_a_fitted_texture_tells_new_pictures_apart(items: list[Item], tmp_path: 
     assert margins[0] < -0.2 and margins[1] > 0.2
 
 
-def test_a_fitted_network_says_what_it_learnt() -> None:
-    """Two groups of features that tell nothing alone, and all together."""
-    rng = np.random.default_rng(0)
-    x = rng.uniform(0.1, 0.3, (3000, LENGTH)).astype(np.float32)
-    signs = rng.choice((-1, 1), (3000, 2))
-    x += np.repeat(signs * 0.05, LENGTH // 2, axis=1)
-    labels = (signs.prod(axis=1) > 0).astype(int)
-    texture = Texture.from_dict(fit_vectors(x[:2000], labels[:2000], np.ones(2000)))
-    assert texture.hidden is not None
-    told = texture.hidden.margins(x[2000:]) > texture.hidden.margins(x[2000:]).mean()
-    assert np.mean(told == labels[2000:]) > 0.8
-    linear = x[2000:] @ texture.weights + texture.constant
-    assert abs(np.mean((linear > np.median(linear)) == labels[2000:]) - 0.5) < 0.1
+def test_noise_is_strange_to_what_was_fitted_without(items: list[Item]) -> None:
+    texture = Texture.from_dict(fit_texture(items, 0.5, workers=1))
+    usual = vectors(items[1])[0].reshape(PARTS, -1)
+    view = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
+    noisy = features(view).reshape(PARTS, -1)
+    assert float(texture.strange(usual)) < 0.1 and float(texture.strange(noisy)) > 1
+    assert texture.margins(view)[0] == pytest.approx(float(texture.worn(noisy)), abs=1e-3)
 
 
 def test_a_life_is_an_images_own() -> None:
@@ -87,12 +80,11 @@ def test_a_life_is_an_images_own() -> None:
 
 def test_each_tier_gives_a_vector_and_a_broken_file_none(items: list[Item], tmp_path: Path) -> None:
     whole, tile = vectors(items[1]), vectors(items[0])
-    assert whole.shape == (2 * (len(TIERS) + 1), LENGTH)  # and worn; centre and corner
-    assert tile.shape == (len(TIERS) + 1, LENGTH)
-    corner, hard = whole[1], whole[4]
-    assert np.abs(whole[0] - corner).max() > 0.005 and np.abs(whole[0] - hard).max() > 0.05
-    worn_ones = [np.abs(rows[0] - rows[-1]).max() for rows in map(vectors, items[:6:3])]
-    assert max(worn_ones) > 0.02
+    each = len(TIERS)
+    assert whole.shape == (2 * each + 2, LENGTH)  # centre and corner, in the tiers and worn
+    assert tile.shape == (each, LENGTH)
+    assert np.abs(whole[0] - whole[2]).max() > 0.05 and np.abs(tile[0] - tile[2]).max() > 0.05
+    assert np.abs(whole[0] - whole[each]).max() > 0.005
     assert vectors(replace(items[0], path=tmp_path / "absent.png")).shape == (0, LENGTH)
 
 
@@ -155,7 +147,7 @@ def test_the_command_writes_the_texture_into_the_manifest(
     assert main([*command, "--workers", "1", "--version", "7"]) == 0, capsys.readouterr().err
     manifest = load_package(model).manifest
     assert manifest.version == "7" and manifest.texture is not None
-    assert Texture.from_dict(manifest.texture).weights.any()
+    assert Texture.from_dict(manifest.texture).margin.weights.any()
     until_calibrated = Calibration.from_dict(manifest.calibration)
     assert until_calibrated.probability(np.array([-9.0], np.float32), 2.0) == pytest.approx(
         0.8808, abs=1e-4

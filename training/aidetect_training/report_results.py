@@ -156,7 +156,7 @@ def _attack_text(evaluation: Evaluation, images: int) -> str:
         text += (
             f" Here it has a weight of {fitted['alone'][0]:.3f} beside the texture's {texture[1]:.3f}: a"
             " network that is turned hardly moves the verdict, whose columns leave the texture as it is."
-            " That is no proof of robustness: a texture is turned by plainer means, as by blur or noise."
+            " That is no proof of robustness: a texture is turned by plainer means, as by coarse noise."
         )
     return text
 
