@@ -119,17 +119,23 @@ def vectors(item: Item) -> np.ndarray:
             if not whole:  # a tile, which the tier's own limit would not touch
                 side = round(SHRINK[tier] * max(stored.shape))
             pixels = decode(laundered(Image.fromarray(stored), side, quality)).pixels
-        centre, *others = squares(pixels.shape[1], pixels.shape[0])
         scaled = min(pixels.shape[:2]) > VIEW_SIZE
-        centres.append(scaled_square(pixels, centre, VIEW_SIZE) if scaled else pixels)
-        corners.append(scaled_square(pixels, rng.choice(others), VIEW_SIZE))
+        centres.append(_centre(pixels) if scaled else pixels)
+        if whole:
+            corners.append(_corner(pixels, rng))
     views = centres
     if whole:
         pixels = decode(worn(Image.fromarray(stored))).pixels
-        centre, *others = squares(pixels.shape[1], pixels.shape[0])
-        unlike = [scaled_square(pixels, box, VIEW_SIZE) for box in (centre, rng.choice(others))]
-        views = [*centres, *corners, *unlike]
+        views = [*centres, *corners, _centre(pixels), _corner(pixels, rng)]
     return np.stack([features(view) for view in views])
+
+
+def _centre(pixels: np.ndarray) -> np.ndarray:
+    return scaled_square(pixels, squares(pixels.shape[1], pixels.shape[0])[0], VIEW_SIZE)
+
+
+def _corner(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    return scaled_square(pixels, rng.choice(squares(pixels.shape[1], pixels.shape[0])[1:]), VIEW_SIZE)
 
 
 def sample_weights(items: Sequence[Item], balance: float) -> np.ndarray:
