@@ -152,6 +152,27 @@ def test_a_command_that_lacks_a_part_is_one_sentence(plugins: Path) -> None:
     assert "absent_part_of_an_extra" in done.stderr and "extra" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "module", "extra"),
+    [
+        (["up"], "redis", "server"),
+        (["serve"], "flask", "server"),
+        (["keys", "list"], "redis", "server"),
+        (["pair"], "flask", "server"),
+        (["reports", "list"], "redis", "server"),
+        (["worker"], "redis", "worker"),
+    ],
+)
+def test_a_command_without_its_extra_says_in_one_sentence_how_to_have_it(
+    arguments: list[str], module: str, extra: str, tmp_path: Path
+) -> None:
+    missing = f'raise ModuleNotFoundError("No module named {module!r}", name="{module}")\n'
+    (tmp_path / f"{module}.py").write_text(missing)
+    done = aidetect_process(*arguments, path=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"pip install '.[{extra}]'" in done.stderr and module in done.stderr
+
+
 def test_nobody_takes_the_place_of_a_built_in_command(plugins: Path) -> None:
     done = aidetect_process("check", "--help", path=plugins)
     assert done.returncode == 0 and "--fail-on" in done.stdout

@@ -7,6 +7,7 @@ command's name; what it loads is called with argparse's subparsers action (`Comm
 of that name and sets its default `run`, a function of the parsed options that returns the exit
 status: what `aidetect._cli._check.add_parser` does. Its module must import quickly, since
 `aidetect --help` loads all of them; other calls load the one that they need, built-in commands none.
+So what is heavy, or comes with an extra, is imported by `run`.
 """
 
 import sys
@@ -66,23 +67,30 @@ def _run(arguments: list[str]) -> int:
     for add_parser in _BUILT_IN.values():
         add_parser(commands)
     command = next((word for word in arguments if not word.startswith("-")), None)
+    installed: dict[str, Any] = {}
     if command not in _BUILT_IN and "--version" not in arguments[:1]:
-        _add_installed(commands, command)
+        installed = _add_installed(commands, command)
     try:
         options = parser.parse_args(arguments)
     except SystemExit as ended:  # --help, --version or wrong usage: argparse has said all
         return ended.code if isinstance(ended.code, int) else 2
-    status: int = options.run(options)
+    try:
+        status: int = options.run(options)
+    except ModuleNotFoundError as error:
+        if command not in installed or (error.name or "").startswith("aidetect"):
+            raise
+        raise _lacking(installed[command], error) from None
     return status
 
 
-def _add_installed(commands: Commands, wanted: str | None) -> None:
+def _add_installed(commands: Commands, wanted: str | None) -> dict[str, Any]:
     """Adds the entry points' commands: `wanted` alone, or all of them where that is None.
 
     A command whose package lacks an optional part is listed as such; asked for, it raises
-    MissingExtraError.
+    MissingExtraError. Returns the entry points of those that were added, by their names.
     """
     metadata: Any = import_module("importlib.metadata")  # costs more than all of the rest
+    added = {}
     for entry in sorted(metadata.entry_points(group="aidetect.commands"), key=lambda e: str(e.name)):
         if wanted not in (None, entry.name) or entry.name in commands.choices:
             continue
@@ -90,8 +98,21 @@ def _add_installed(commands: Commands, wanted: str | None) -> None:
             entry.load()(commands)
         except ImportError as error:
             if wanted is not None:
-                raise MissingExtraError(
-                    f"`aidetect {entry.name}` needs a part that is not installed ({error}). "
-                    "Install aidetect with the extra of that part."
-                ) from None
+                raise _lacking(entry, error) from None
             commands.add_parser(entry.name, help="(needs a part that is not installed)")
+        added[entry.name] = entry
+    return added
+
+
+def _lacking(entry: Any, error: ImportError) -> MissingExtraError:
+    """Says what an entry point's command lacks, and the extra, which is named as its package is."""
+    extra = entry.module.partition(".")[0].rpartition("_")[2]
+    known = entry.dist is not None and extra in (entry.dist.metadata.get_all("Provides-Extra") or ())
+    return MissingExtraError(
+        f"`aidetect {entry.name}` needs a part that is not installed ({error}). "
+        + (
+            f"From a clone of aidetect: pip install '.[{extra}]'."
+            if known
+            else "Install its package with the extra of that part."
+        )
+    )
