@@ -11,7 +11,6 @@ steps.
 
 import argparse
 import csv
-import json
 import os
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from statistics import mean, median
 
 import numpy as np
 import torch
+from _figures import Figures, at_least, print_figures
 from PIL import Image
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_post_hook
@@ -31,7 +31,8 @@ from aidetect._model import SEResNet50
 from aidetect_training import train as trainer
 from aidetect_training import validation
 from aidetect_training.data import Crops, collate, open_tile, read_manifest
-from aidetect_training.recipe import AugmentRecipe, DataRecipe, Phase, Recipe, load_recipe
+from aidetect_training.recipe import Phase, Recipe, load_recipe
+from aidetect_training.recipe_images import AugmentRecipe, DataRecipe
 from aidetect_training.schedule import Average
 
 BATCH, SIZE, TILES = 32, 112, 96
@@ -162,7 +163,7 @@ def main() -> None:
     made = recipes(steps)
     bare = Bare(made["full_augmentation"])
     rates: dict[str, float] = {}
-    figures: dict[str, tuple[float, str, bool]] = {}
+    figures: Figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (tiles := folder / "tiles").mkdir()
@@ -178,7 +179,7 @@ def main() -> None:
             after = bare.rate(2)
             ratio = rates[kind] / mean((before, after))
             print(f"{kind}: {rates[kind]:.1f} images/s; bare {before:.1f} before, {after:.1f} after")
-            figures[f"{kind}_over_bare"] = (round(ratio, 3), f"≥ {least}", ratio >= least)
+            figures[f"{kind}_over_bare"] = at_least(ratio, least, "≥")
             before = after
         parts = breakdown(made, bare, tiles)
     print(f"processor time an image, at {SIZE} pixels in batches of {BATCH}:")
@@ -191,14 +192,8 @@ def main() -> None:
             ("crop_and_flip", 0.9, whole - parts["the other augmentation"]),
             ("full_augmentation", 0.7, whole),
         ):
-            figures[f"{kind}_by_processor_time"] = (
-                round(work / total, 3),
-                f"≥ {least}",
-                work / total >= least,
-            )
-    keys = ("value", "target", "met")
-    rows = {name: dict(zip(keys, row, strict=True)) for name, row in figures.items()}
-    print(json.dumps(rows, ensure_ascii=False))
+            figures[f"{kind}_by_processor_time"] = at_least(work / total, least, "≥")
+    print_figures(figures)
 
 
 if __name__ == "__main__":

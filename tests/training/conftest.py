@@ -12,14 +12,8 @@ from PIL import Image
 
 from aidetect_training import validation
 from aidetect_training.data import Item
-from aidetect_training.recipe import (
-    AugmentRecipe,
-    DataRecipe,
-    ModelRecipe,
-    Phase,
-    Recipe,
-    TrainRecipe,
-)
+from aidetect_training.recipe import ModelRecipe, Phase, Recipe, TrainRecipe
+from aidetect_training.recipe_images import AugmentRecipe, DataRecipe
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from aidetect_training.augment import augment, compressed
-from aidetect_training.recipe import AugmentRecipe
+from aidetect_training.recipe_images import AugmentRecipe
 
 from .conftest import QUIET, picture
 

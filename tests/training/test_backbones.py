@@ -9,7 +9,8 @@ from torch import nn
 from aidetect_training.backbones import cost, network
 from aidetect_training.data import read_manifest, split
 from aidetect_training.optimise import balanced_weights, new_criterion, new_optimizer
-from aidetect_training.recipe import ClassRecipe, ModelRecipe, Recipe, TrainRecipe
+from aidetect_training.recipe import ModelRecipe, Recipe, TrainRecipe
+from aidetect_training.recipe_images import ClassRecipe
 from aidetect_training.train import fit
 
 from .conftest import TOY, item, toy

@@ -11,7 +11,8 @@ from aidetect import ConfigurationError
 from aidetect_training.cli import main
 from aidetect_training.data import BalancedSampler, chosen, split
 from aidetect_training.metrics import class_summary
-from aidetect_training.recipe import ClassRecipe, DataRecipe, Phase, load_recipe, read_changes
+from aidetect_training.recipe import Phase, load_recipe, read_changes
+from aidetect_training.recipe_images import ClassRecipe, DataRecipe
 from aidetect_training.train import train
 
 from .conftest import TOY, item, picture, toy, write_manifest

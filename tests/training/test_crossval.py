@@ -14,7 +14,8 @@ from aidetect_training import train as trainer
 from aidetect_training.cli import main
 from aidetect_training.crossval import crossval, cut, table
 from aidetect_training.diagnose import diagnose, examine
-from aidetect_training.recipe import DataRecipe, Phase
+from aidetect_training.recipe import Phase
+from aidetect_training.recipe_images import DataRecipe
 from aidetect_training.train import train
 
 from .conftest import item, toy

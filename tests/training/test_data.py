@@ -8,7 +8,8 @@ import torch
 
 from aidetect import ConfigurationError
 from aidetect_training.data import BalancedSampler, Crops, check_tiles, read_manifest, split
-from aidetect_training.recipe import AugmentRecipe, DataRecipe, Phase
+from aidetect_training.recipe import Phase
+from aidetect_training.recipe_images import AugmentRecipe, DataRecipe
 
 from .conftest import TOY, item, picture, write_manifest
 

@@ -8,7 +8,8 @@ from sklearn.model_selection import train_test_split
 from aidetect import ConfigurationError
 from aidetect_training.data import Item, split
 from aidetect_training.layouts import read_dataset
-from aidetect_training.recipe import DataRecipe, load_recipe
+from aidetect_training.recipe import load_recipe
+from aidetect_training.recipe_images import DataRecipe
 
 from .conftest import item, write_manifest
 

@@ -22,7 +22,8 @@ from aidetect_training.augment import augment, squash
 from aidetect_training.cli import main
 from aidetect_training.data import ShuffledSampler, split
 from aidetect_training.layouts import read_dataset
-from aidetect_training.recipe import AugmentRecipe, Phase, Recipe, load_recipe
+from aidetect_training.recipe import Phase, Recipe, load_recipe
+from aidetect_training.recipe_images import AugmentRecipe
 from aidetect_training.rows import append_row
 from aidetect_training.scoring import load_checkpoint, score_network
 from aidetect_training.train import learning_rate, train

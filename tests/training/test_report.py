@@ -18,7 +18,7 @@ from aidetect_training import report_figures, robustness
 from aidetect_training.cli import main
 from aidetect_training.data import read_manifest
 from aidetect_training.evaluate import evaluate, write
-from aidetect_training.recipe import DataRecipe
+from aidetect_training.recipe_images import DataRecipe
 from aidetect_training.report import classification_report, extremes, read_folders, training_images
 from aidetect_training.scoring import Score
 from aidetect_training.train import train

@@ -16,7 +16,8 @@ import torch
 from aidetect import ConfigurationError
 from aidetect._model import SEResNet50
 from aidetect_training import train as trainer
-from aidetect_training.recipe import AugmentRecipe, Phase, Recipe
+from aidetect_training.recipe import Phase, Recipe
+from aidetect_training.recipe_images import AugmentRecipe
 from aidetect_training.train import Average, learning_rate, train
 
 from .conftest import TOY, toy

@@ -6,7 +6,7 @@ import pytest
 from aidetect import ConfigurationError
 from aidetect_training.data import split
 from aidetect_training.layouts import read_dataset
-from aidetect_training.recipe import DataRecipe
+from aidetect_training.recipe_images import DataRecipe
 
 LINES = {  # two lines as they are quoted in the data set's issues 26 and 36, and two real videos
     "Training": [

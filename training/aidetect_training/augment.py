@@ -19,7 +19,7 @@ import random
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-from .recipe import AugmentRecipe
+from .recipe_images import AugmentRecipe
 
 MARGIN = 8
 MASKED_SQUARE = 16

@@ -32,6 +32,27 @@ def read_table(name_or_path: str, folder: Path, kind: str) -> tuple[Path, dict[s
         raise ConfigurationError(f"{path} cannot be read: {error}. Correct the file.") from None
 
 
+def change(table: dict[str, Any], key: str, value: Any, file: str) -> None:
+    """Sets what stands under a dotted key; a number counts the entries of a list from 0.
+
+    Raises ConfigurationError, naming file and key, where nothing above the key is a table."""
+    *sections, last = key.split(".")
+    section: Any = table
+    above = "it"
+    for depth, part in enumerate([*sections, last]):
+        if isinstance(section, list) and part.isdecimal() and int(part) < len(section):
+            place: Any = int(part)
+        elif isinstance(section, dict):
+            place = part
+        else:
+            raise ConfigurationError(f"{file}: there is no {key} to change: {above} is no table")
+        if depth == len(sections):
+            section[place] = value
+        else:
+            section = section.setdefault(place, {}) if isinstance(section, dict) else section[place]
+            above = part
+
+
 def build(kind: type[Any], table: Any, file: str, key: str) -> Any:
     """A dataclass from a TOML table that stands under `key`.
 

@@ -24,7 +24,8 @@ from .backbones import cost, network
 from .data import Item, SkippedList, check_classes, chosen, split
 from .layouts import read_dataset
 from .prepare import plain
-from .recipe import DataRecipe, Recipe
+from .recipe import Recipe
+from .recipe_images import DataRecipe
 from .rows import read_rows
 from .scoring import load_checkpoint
 from .train import fit

@@ -18,7 +18,8 @@ from aidetect._image import decode
 
 from .augment import augment, squash
 from .prepare import MAX_ORIGINAL_PIXELS, origin_of, plain, read_rows
-from .recipe import DataRecipe, Phase, Recipe
+from .recipe import Phase, Recipe
+from .recipe_images import DataRecipe
 
 
 @dataclass(frozen=True, slots=True)
