@@ -23,6 +23,8 @@ from aidetect_training.metrics import balanced_accuracy
 from aidetect_training.quantize import views_of
 from aidetect_training.recipe import load_recipe
 
+DATA = Path(os.environ["AIDETECT_DATA"]) if "AIDETECT_DATA" in os.environ else None
+
 FITTED = 256
 """Images that ranges or the weights that stay are fitted on."""
 
@@ -30,9 +32,9 @@ Shown = tuple[np.ndarray, float]
 """An image's global view, and its texture's margin."""
 
 
-def held_out(data: Path | None) -> list[Item]:
-    """The recipe's validation origins in `train`, never `devtest`; without `data` none."""
-    return split(read_dataset(data / "train"), load_recipe("default").data)[1] if data else []
+def held_out() -> list[Item]:
+    """The recipe's validation origins in `train`, never `devtest`; without `DATA` none."""
+    return split(read_dataset(DATA / "train"), load_recipe("default").data)[1] if DATA else []
 
 
 def fitting_views(package: ModelPackage, items: Sequence[Item]) -> np.ndarray:

@@ -20,8 +20,8 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "worker"), str(HERE.parent / "sdk"), str(HERE)]
 
 import requests  # noqa: E402
+from _pictures import encoded, photograph  # noqa: E402
 from redis.connection import AbstractConnection  # noqa: E402
-from sdk import encoded, photograph  # noqa: E402
 
 SECRET = "only for measuring: " + 32 * "s"
 FORWARD = 0.005

@@ -9,7 +9,6 @@ quantised after the fact (per channel, calibrated on noise) to show its speed; i
 """
 
 import argparse
-import json
 import logging
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from _figures import Figures, at_least, at_most, print_figures
 from numpy.typing import NDArray
 
 from aidetect._backends import open_backend
@@ -110,16 +110,11 @@ def megabytes(module: str) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
-def figure(value: float, target: float, at_least: bool = True) -> dict[str, object]:
-    met = value >= target if at_least else value <= target
-    return {"value": round(value, 3), "target": f"{'≥' if at_least else '≤'} {target}", "met": met}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="measure five times as long")
     full = parser.parse_args().full
-    results: dict[str, dict[str, object]] = {}
+    results: Figures = {}
     with tempfile.TemporaryDirectory() as folder:
         path = export_model(
             SEResNet50(**ARCHITECTURE).state_dict(), ARCHITECTURE, 112,
@@ -142,12 +137,12 @@ def main() -> None:
             for name, value in sorted(speed.items(), key=lambda item: -item[1]):
                 print(f"  {name:18}{value:7.1f}{value / speed[BASE]:7.2f}")
             for name in dict.fromkeys((default.name, "onnx", "openvino")):
-                results[f"{name}_{size}_vs_torch_bf16"] = figure(speed[name] / speed[BASE], 1.0)
+                results[f"{name}_{size}_vs_torch_bf16"] = at_least(speed[name] / speed[BASE], 1.0, "≥")
         print(f"default CPU backend here: {default.name}")
         for name, module in (("onnx", "onnxruntime"), ("openvino", "openvino")):
-            results[f"{name}_start_s"] = figure(start(package, name), 1.6, at_least=False)
+            results[f"{name}_start_s"] = at_most(start(package, name), 1.6, "≤")
             print(f"{module} takes {megabytes(module):.0f} MB on disk")
-    print(json.dumps(results, ensure_ascii=False))
+    print_figures(results)
 
 
 if __name__ == "__main__":

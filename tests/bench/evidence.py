@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _figures import at_most, print_figures
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -103,10 +104,6 @@ def fuzzed(count: int) -> dict[str, Any]:
     raise SystemExit(f"the fuzzer ended with {done.returncode}")
 
 
-def figure(value: float, target: float) -> dict[str, Any]:
-    return {"value": round(value, 3), "target": target, "met": value <= target}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
@@ -115,23 +112,23 @@ def main() -> None:
     found = {}
     for form, data in big.items():
         name = f"claims of a {form} of {len(data) / 1e6:.0f} MB, ms"
-        found[name] = figure(milliseconds(data, form, "iptc_ai"), 10)
+        found[name] = at_most(milliseconds(data, form, "iptc_ai"), 10)
     started = time.thread_time()
     hashlib.sha256(big["JPEG"]).hexdigest()
     hashing = 1000 * (time.thread_time() - started)
     for name, value in with_credentials(big).items():
-        found[name] = figure(value, 60)
-    found["of that, one SHA-256 of such a JPEG, ms"] = figure(hashing, 60)
+        found[name] = at_most(value, 60)
+    found["of that, one SHA-256 of such a JPEG, ms"] = at_most(hashing, 60)
     started = time.perf_counter()
     decode(big["PNG"])
     decoding = time.perf_counter() - started
     share = mark_microseconds(big["PNG"]) / (1e6 * decoding)
-    found["mark in pixels, share of decoding them"] = figure(share, 0.05)
+    found["mark in pixels, share of decoding them"] = at_most(share, 0.05)
     fuzz = fuzzed(count)
     bad = len(fuzz["crashes and hangs"]) + len(fuzz["unforeseen"])
-    found[f"crashes and hangs in {count:,} mutated files"] = figure(bad, 0)
-    found["longest of them, s"] = figure(fuzz["longest, s"], 5)
-    print(json.dumps(found))
+    found[f"crashes and hangs in {count:,} mutated files"] = at_most(bad, 0)
+    found["longest of them, s"] = at_most(fuzz["longest, s"], 5)
+    print_figures(found)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ The 95th percentile over the images is compared with the target. `--full` checks
 """
 
 import argparse
-import json
 import math
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+from _figures import at_most, print_figures  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 from tests.end_to_end.stack import Stack, until  # noqa: E402
 from tests.extension.chromium import Chromium  # noqa: E402
@@ -137,14 +137,7 @@ def main() -> None:
         "bytes of the package": (packages(), 200_000),
         "requests, elements and scripts unasked": (other, 0),
     }
-    print(
-        json.dumps(
-            {
-                name: {"value": value, "target": f"<= {most}", "met": value <= most}
-                for name, (value, most) in figures.items()
-            }
-        )
-    )
+    print_figures({name: at_most(value, most, "<=") for name, (value, most) in figures.items()})
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ instead of 60.
 
 import argparse
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _figures import Figures, at_most, figure, print_figures
 from PIL import Image, ImageFilter
 from torch import nn
 
@@ -270,18 +270,11 @@ def similarity(one: Array, other: Array) -> float:
     return float((first * second).mean())
 
 
-Figures = dict[str, dict[str, object]]
-
-
-def figure(value: float, target: str, met: bool) -> dict[str, object]:
-    return {"value": round(value, 3), "target": target, "met": met}
-
-
 def sanity_figures(items: Sequence[Item]) -> Figures:
     figures = {}
     for part, values in sanity(items[:: len(items) // SANITY_IMAGES][:SANITY_IMAGES]).items():
         for kind, value in zip(("rank correlation", "the same, absolute", "SSIM"), values, strict=True):
-            figures[f"maps with random weights ({part}): {kind}"] = figure(value, "<= 0.5", value <= 0.5)
+            figures[f"maps with random weights ({part}): {kind}"] = at_most(value, 0.5, "<=")
     return figures
 
 
@@ -319,11 +312,11 @@ def main() -> None:
     data = os.environ.get("AIDETECT_DATA")
     if not data or not Path(data, "devtest", "manifest.csv").is_file():
         print("nothing measured: AIDETECT_DATA names no folder with devtest/", file=sys.stderr)
-        print("{}")
+        print_figures({})
         return
     torch.set_num_threads(1)
     items = read_manifest(Path(data, "devtest"))
-    print(json.dumps(sanity_figures(items) | pointing_figures(items, 400 if full else 60)))
+    print_figures(sanity_figures(items) | pointing_figures(items, 400 if full else 60))
 
 
 if __name__ == "__main__":

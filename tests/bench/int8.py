@@ -8,14 +8,13 @@ names; without them only the speed is measured, with ranges of noise. `--full` m
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from _smaller import accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
+from _figures import Figures, at_least, at_most, print_figures
+from _smaller import DATA, accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
 
 from aidetect._backends import open_backend
 from aidetect._weights import load_package
@@ -27,38 +26,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="measure five times as long")
     seconds = 25.0 if parser.parse_args().full else 5.0
-    data = Path(os.environ["AIDETECT_DATA"]) if "AIDETECT_DATA" in os.environ else None
     package = load_package()
-    figures: dict[str, tuple[float, str, bool]] = {}
+    figures: Figures = {}
     with tempfile.TemporaryDirectory() as folder:
-        ranges = fitting_views(package, held_out(data))
+        ranges = fitting_views(package, held_out())
         small = load_package(quantize(package, ranges, Path(folder)))
         before, after = (open_backend(model, "onnx") for model in (package, small))
         print(f"weights: {len(package.weights) / 1e6:.1f} MB, in int8 {len(small.weights) / 1e6:.1f} MB")
         for count in (1, 9):
             views = noise(count, package.manifest.view_size)
             (ratio,) = speeds(before, [after], views, seconds)
-            figures[f"int8_over_float32_{count}_views"] = (round(ratio, 2), "≥ 1.5", ratio >= 1.5)
+            figures[f"int8_over_float32_{count}_views"] = at_least(ratio, 1.5, "≥", 2)
         if find_spec("openvino"):
             one, other = (open_backend(model, "openvino") for model in (package, small))
             (ratio,) = speeds(one, [other], views, seconds)
             print(f"in OpenVINO, over its own default precision: {ratio:.2f}")
-        if data:
-            items = read_dataset(data / "devtest")
+        if DATA:
+            items = read_dataset(DATA / "devtest")
             shown = look(package, items)
             right, told = margins(before, shown), margins(after, shown)
             found = [accuracy(said, shown, package, items) for said in (right, told)]
             for name, was in found[0].items():
                 now = found[1][name]
-                change = abs(now - was)
                 print(f"{name}: {was:.4f} in float32, {now:.4f} in int8")
-                figures[f"{name}_change"] = (round(change, 4), "≤ 0.005", change <= 0.005)
+                figures[f"{name}_change"] = at_most(abs(now - was), 0.005, "≤", 4)
             print(likeness(told, right))
         else:
             print("accuracy left out: AIDETECT_DATA names no images", file=sys.stderr)
-    keys = ("value", "target", "met")
-    rows = {name: dict(zip(keys, row, strict=True)) for name, row in figures.items()}
-    print(json.dumps(rows, ensure_ascii=False))
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,13 @@ measured. `--full` measures longer.
 """
 
 import argparse
-import json
-import os
 import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from _smaller import accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
+from _figures import Figures, at_most, figure, print_figures
+from _smaller import DATA, accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
 
 from aidetect._backends import open_backend
 from aidetect._weights import load_package
@@ -32,12 +31,11 @@ def main() -> None:
     parser.add_argument("--shares", default="0.25,0.5", help="of the inner channels that go")
     arguments = parser.parse_args()
     seconds = 50.0 if arguments.full else 10.0
-    data = Path(os.environ["AIDETECT_DATA"]) if "AIDETECT_DATA" in os.environ else None
-    images = arguments.images or (data / "devtest" if data else None)
+    images = arguments.images or (DATA / "devtest" if DATA else None)
     package = load_package()
-    fitted = read_dataset(arguments.fit) if arguments.fit else held_out(data)
+    fitted = read_dataset(arguments.fit) if arguments.fit else held_out()
     views = fitting_views(package, fitted)
-    figures: dict[str, tuple[float, str, bool]] = {}
+    figures: Figures = {}
     with tempfile.TemporaryDirectory() as folder:
         models = {}
         for share in arguments.shares.split(","):
@@ -52,7 +50,7 @@ def main() -> None:
             shown_views = noise(count, package.manifest.view_size)
             ratios = speeds(before, list(opened.values()), shown_views, seconds)
             for name, ratio in zip(models, ratios, strict=True):
-                figures[f"{name}_over_float32_{count}_views"] = (round(ratio, 2), "> 1", ratio > 1)
+                figures[f"{name}_over_float32_{count}_views"] = figure(ratio, "> 1", ratio > 1, 2)
         if find_spec("openvino"):
             one, *others = (open_backend(made, "openvino") for made in (package, *models.values()))
             for name, ratio in zip(models, speeds(one, others, shown_views, seconds), strict=True):
@@ -70,12 +68,10 @@ def main() -> None:
                 print(f"  {likeness(told, right)}")
                 for key, value in found.items():
                     change = abs(value - whole[key])
-                    figures[f"{name}_{key}_change"] = (round(change, 4), "≤ 0.005", change <= 0.005)
+                    figures[f"{name}_{key}_change"] = at_most(change, 0.005, "≤", 4)
         else:
             print("accuracy left out: AIDETECT_DATA names no images", file=sys.stderr)
-    keys = ("value", "target", "met")
-    rows = {name: dict(zip(keys, row, strict=True)) for name, row in figures.items()}
-    print(json.dumps(rows, ensure_ascii=False))
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ A scan is set against network and texture fed with decoded pixels, in alternatin
 
 import argparse
 import io
-import json
 import os
 import random
 import re
@@ -22,8 +21,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from _figures import Figures, at_least, at_most, print_figures
 from _model_work import ModelWork
+from _pictures import encoded, photograph
 from PIL import Image
 
 from aidetect import Detector, Evidence, ImageInfo, ModelInfo, Reason, Verdict
@@ -33,17 +33,6 @@ from aidetect._scan._journal import BATCH
 
 ROWS = 100_000
 FLAGS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-
-
-def photograph(seed: int) -> bytes:
-    """A 640×480 JPEG that decodes and compresses like a photograph."""
-    random_ = np.random.default_rng(seed)
-    small = Image.fromarray(random_.integers(0, 255, (12, 16, 3), dtype=np.uint8))
-    pixels = np.asarray(small.resize((640, 480), Image.Resampling.BICUBIC), dtype=np.int16)
-    noise = random_.integers(-6, 7, (480, 640, 1), dtype=np.int16)
-    file = io.BytesIO()
-    Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=90)
-    return file.getvalue()
 
 
 def throughput(folder: Path, paths: list[Path]) -> tuple[float, float]:
@@ -125,7 +114,8 @@ def large_journal(path: Path) -> Journal:
 def drawn(row: Row) -> tuple[bytes, bytes]:
     """A picture and a map as large as those of photographs are."""
     random_ = random.Random(row.path)
-    with Image.open(io.BytesIO(photograph(random_.randrange(50)))) as image:
+    photo = encoded(photograph(640, 480, random_.randrange(50)), "JPEG")
+    with Image.open(io.BytesIO(photo)) as image:
         image.thumbnail((192, 192))
         file = io.BytesIO()
         image.save(file, "JPEG", quality=70)
@@ -161,32 +151,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
     count = 10_000 if parser.parse_args().full else 300
-    figures: dict[str, dict[str, Any]] = {}
-
-    def told(name: str, value: float, target: float, met: bool) -> None:
-        figures[name] = {"value": round(value, 3), "target": target, "met": met}
-
+    figures: Figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         pictures = folder / "pictures"
         pictures.mkdir()
         paths = [pictures / f"{number:05}.jpg" for number in range(count)]
         for number, path in enumerate(paths):
-            path.write_bytes(photograph(number))
+            path.write_bytes(encoded(photograph(640, 480, number), "JPEG"))
         ratio, growth = throughput(folder, paths)
-        told(f"scan of {count} files over the model", ratio, 0.9, ratio >= 0.9)
-        told("memory that a third of it takes, MB", growth, 50, growth <= 50)
+        figures[f"scan of {count} files over the model"] = at_least(ratio, 0.9)
+        figures["memory that a third of it takes, MB"] = at_most(growth, 50)
         lost = lost_by_a_kill(folder, pictures, count)
-        told("answers lost by kill -9", lost, BATCH, lost <= BATCH)
+        figures["answers lost by kill -9"] = at_most(lost, BATCH)
         report = folder / "report.html"
         with large_journal(folder / "large.scan") as journal:
             write_report(journal, str(report), drawn)
         size = report.stat().st_size / 1e6
-        told(f"report of {ROWS:,} rows, MB", size, 25, size <= 25)
+        figures[f"report of {ROWS:,} rows, MB"] = at_most(size, 25)
         seconds = usable_after(report)
         if seconds is not None:
-            told(f"report of {ROWS:,} rows usable after, s", seconds, 3, seconds <= 3)
-    print(json.dumps(figures))
+            figures[f"report of {ROWS:,} rows usable after, s"] = at_most(seconds, 3)
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ Ratios are medians of alternating runs in one process; `--full` checks 300 files
 """
 
 import argparse
-import io
-import json
 import statistics
 import subprocess
 import sys
@@ -15,27 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import numpy as np
+from _figures import Figures, at_least, at_most, print_figures
 from _model_work import ModelWork
-from PIL import Image
+from _pictures import encoded, photograph
 
 from aidetect import Detector
 from aidetect._image import decode
-
-
-def photograph(width: int, height: int, seed: int) -> Image.Image:
-    """Colour ramps, soft blobs and sensor-like noise: it decodes and compresses like a photograph."""
-    rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 255, (height // 40, width // 40, 3), dtype=np.uint8))
-    pixels = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC), dtype=np.int16)
-    noise = rng.integers(-6, 7, (height, width, 1), dtype=np.int16)
-    return Image.fromarray((pixels + noise).clip(0, 255).astype(np.uint8))
-
-
-def encoded(image: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **({"quality": 90} if kind == "JPEG" else {"compress_level": 1}))
-    return buffer.getvalue()
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -88,33 +71,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true")
     full = parser.parse_args().full
-    figures: dict[str, tuple[float, float, bool]] = {}
-
-    def at_most(name: str, value: float, target: float) -> None:
-        figures[name] = (round(value, 3), target, value <= target)
-
-    def at_least(name: str, value: float, target: float) -> None:
-        figures[name] = (round(value, 3), target, value >= target)
-
+    figures: Figures = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         photo = folder / "photo.jpg"
         photo.write_bytes(encoded(photograph(640, 480, 0), "JPEG"))
-        at_most("start_check_seconds", start("-m", "aidetect", "check", str(photo)), 2.0)
-        at_most("start_help_seconds", start("-m", "aidetect", "--help"), 0.3)
-        empty = start("-c", "pass")
-        at_most("import_seconds", start("-c", "import aidetect") - empty, 0.1)
+        check = start("-m", "aidetect", "check", str(photo))
+        figures["start_check_seconds"] = at_most(check, 2.0)
+        figures["start_help_seconds"] = at_most(start("-m", "aidetect", "--help"), 0.3)
+        imported = start("-c", "import aidetect") - start("-c", "pass")
+        figures["import_seconds"] = at_most(imported, 0.1)
         detector = Detector()
-        large = encoded(photograph(4000, 3000, 1), "JPEG")
-        at_most("check_12_megapixel_jpeg_over_its_parts", overhead(detector, large, 9), 1.15)
-        at_most(
-            "check_512_png_over_its_parts",
-            overhead(detector, encoded(photograph(512, 512, 2), "PNG"), 9),
-            1.15,
-        )
-        at_least("check_many_over_model", many(detector, folder, 300 if full else 84), 0.9)
-    keys = ("value", "target", "met")
-    print(json.dumps({name: dict(zip(keys, row, strict=True)) for name, row in figures.items()}))
+        large = overhead(detector, encoded(photograph(4000, 3000, 1), "JPEG"), 9)
+        figures["check_12_megapixel_jpeg_over_its_parts"] = at_most(large, 1.15)
+        small = overhead(detector, encoded(photograph(512, 512, 2), "PNG"), 9)
+        figures["check_512_png_over_its_parts"] = at_most(small, 1.15)
+        shared = many(detector, folder, 300 if full else 84)
+        figures["check_many_over_model"] = at_least(shared, 0.9)
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [
@@ -29,6 +28,7 @@ sys.path[:0] = [
     str(HERE.parent / "server"),
 ]
 
+from _figures import Figures, at_least, at_most, print_figures  # noqa: E402
 from _server_parts import SECRET, Load, gunicorn, litserve_app, request, resident, worker  # noqa: E402
 from _server_steps import print_steps  # noqa: E402
 from _worker_parts import FORWARD, origin  # noqa: E402
@@ -41,7 +41,6 @@ from aidetect_server._keys import KeyStore  # noqa: E402
 from aidetect_worker._broker import Broker  # noqa: E402
 from aidetect_worker._settings import QueueSettings  # noqa: E402
 
-Figures = dict[str, dict[str, Any]]
 ORIGIN_SECONDS = 0.05
 CLIENTS = 64
 WARMING = 5_000
@@ -116,8 +115,8 @@ def known(bench: Bench, rounds: int, seconds: float) -> Figures:
     print(f"known image: {statistics.median(rates):.0f}/s, bare route: {statistics.median(bares):.0f}/s")
     print(f"p50 {1000 * middle:.1f} ms, p99 {1000 * late:.1f} ms at {CLIENTS} clients")
     return {
-        **at_least("known_over_bare_route", statistics.median(shares), 0.35),
-        **at_most("known_p99_over_p50", late / middle, 5),
+        "known_over_bare_route": at_least(statistics.median(shares), 0.35, "≥"),
+        "known_p99_over_p50": at_most(late / middle, 5, "≤"),
     }
 
 
@@ -153,9 +152,9 @@ def urls(bench: Bench, rounds: int, checks: int) -> Figures:
     print(f"URL checks: {statistics.median(rates):.0f}/s, fetch alone {1000 * fetch:.0f} ms")
     print(f"one client: p50 {1000 * statistics.median(each):.0f} ms")
     return {
-        **at_least("urls_over_worker_alone", statistics.median(shares), 0.6),
-        **at_most(
-            "one_client_p50_over_fetch_and_model", statistics.median(each) / (fetch + FORWARD), 1.6
+        "urls_over_worker_alone": at_least(statistics.median(shares), 0.6, "≥"),
+        "one_client_p50_over_fetch_and_model": at_most(
+            statistics.median(each) / (fetch + FORWARD), 1.6, "≤"
         ),
     }
 
@@ -191,7 +190,8 @@ def litserve(bench: Bench, checks: int) -> Figures:
             assert set(load.statuses) == {200}, load.statuses
             load.close()
     print(f"URL checks: {statistics.median(ours):.0f}/s, LitServe {statistics.median(theirs):.0f}/s")
-    return at_least("urls_over_litserve", statistics.median(ours) / statistics.median(theirs), 1)
+    ratio = statistics.median(ours) / statistics.median(theirs)
+    return {"urls_over_litserve": at_least(ratio, 1, "≥")}
 
 
 def straight(bench: Bench, addresses: list[str]) -> float:
@@ -237,7 +237,8 @@ def waiting(bench: Bench, clients: int, seconds: float) -> Figures:
         health.close()
     ranked = [1000 * each for each in sorted(health.seconds)]
     print(f"healthz beside {clients} that wait: p50 {ranked[len(ranked) // 2]:.0f} ms")
-    return at_most(f"healthz_p99_ms_beside_{clients}_waiting", ranked[int(0.99 * len(ranked))], 100)
+    late = ranked[int(0.99 * len(ranked))]
+    return {f"healthz_p99_ms_beside_{clients}_waiting": at_most(late, 100, "≤")}
 
 
 def memory(bench: Bench, checks: int) -> Figures:
@@ -263,15 +264,7 @@ def memory(bench: Bench, checks: int) -> Figures:
     places = [checks / 20 * number for number in range(len(sizes))]
     slope = statistics.linear_regression(places, sizes).slope
     print(f"memory over {checks} checks, MB:", *(f"{size / 1e6:.1f}" for size in sizes))
-    return at_most("bytes_grown_per_check", slope, 200)
-
-
-def at_most(name: str, value: float, target: float) -> Figures:
-    return {name: {"value": round(value, 3), "target": f"≤ {target}", "met": value <= target}}
-
-
-def at_least(name: str, value: float, target: float) -> Figures:
-    return {name: {"value": round(value, 3), "target": f"≥ {target}", "met": value >= target}}
+    return {"bytes_grown_per_check": at_most(slope, 200, "≤")}
 
 
 def main() -> None:
@@ -298,7 +291,7 @@ def main() -> None:
                 redis.flushall()
                 keys = [KeyStore(redis, SECRET).create(f"client {n}")[1] for n in range(8)]
                 figures |= measure(Bench(folder, redis, broker, keys, environ))
-    print(json.dumps(figures, ensure_ascii=False))
+    print_figures(figures)
 
 
 def environment(url: str, folder: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ longer and waits behind a bulk of 10,000 instead of 1,000.
 
 import argparse
 import hashlib
-import json
 import logging
 import os
 import secrets
@@ -21,7 +20,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from _worker_parts import SECRET, RoundTrips, encoded, origin, photograph, stock_job
+from _figures import Figures, at_least, at_most, print_figures
+from _pictures import encoded, photograph
+from _worker_parts import SECRET, RoundTrips, origin, stock_job
 from redis import Redis
 from redis_server import RedisServer
 from rq import Queue, SimpleWorker
@@ -38,8 +39,6 @@ FETCH = 0.05
 """Seconds that the origin takes behind a bulk."""
 BATCH = 8
 """Images of the shipped model that share one forward on a CPU."""
-
-Figures = dict[str, tuple[float, float, bool]]
 
 
 class Bench:
@@ -128,11 +127,11 @@ def against_stock(bench: Bench, rounds: int, jobs: int) -> Figures:
             fetch_trips.append(each)
             fetched.append(rate / bench.run_stock([(f"{address}/{n}.jpg",) for n in range(25)]))
     return {
-        **at_least("stub_jobs_per_second", statistics.median(rates), 0),
-        **at_least("over_simple_worker", statistics.median(plain), 10),
-        **at_least("over_simple_worker_with_50_ms_fetch", statistics.median(fetched), 12),
-        **at_most("round_trips_per_job", statistics.median(trips), 0.8),
-        **at_most("round_trips_per_job_with_fetch", statistics.median(fetch_trips), 0.8),
+        "stub_jobs_per_second": at_least(statistics.median(rates), 0),
+        "over_simple_worker": at_least(statistics.median(plain), 10),
+        "over_simple_worker_with_50_ms_fetch": at_least(statistics.median(fetched), 12),
+        "round_trips_per_job": at_most(statistics.median(trips), 0.8),
+        "round_trips_per_job_with_fetch": at_most(statistics.median(fetch_trips), 0.8),
     }
 
 
@@ -187,11 +186,11 @@ def against_model(bench: Bench, rounds: int, images: int) -> Figures:
         return statistics.median(without / worker for without, worker in pairs)
 
     return {
-        **at_least("images_per_second", 1 / statistics.median(walls["worker"][1:]), 0),
-        **at_least("over_batches_with_maps", over("same", walls), 0.9),
-        **at_least("over_batches_with_maps_in_processor_time", over("same", cpus), 0.9),
-        **at_least("over_check_many_without_maps", over("plain", walls), 0),
-        **at_least("processor_ms_of_an_image", 1000 * statistics.median(cpus["worker"][1:]), 0),
+        "images_per_second": at_least(1 / statistics.median(walls["worker"][1:]), 0),
+        "over_batches_with_maps": at_least(over("same", walls), 0.9),
+        "over_batches_with_maps_in_processor_time": at_least(over("same", cpus), 0.9),
+        "over_check_many_without_maps": at_least(over("plain", walls), 0),
+        "processor_ms_of_an_image": at_least(1000 * statistics.median(cpus["worker"][1:]), 0),
     }
 
 
@@ -212,10 +211,10 @@ def caches(bench: Bench) -> Figures:
         lines = Path(notes.name).read_text().split("\n")
         del os.environ["AIDETECT_TEST_NOTES"]
     return {
-        **at_most("decodes_of_200_asked_again", decoded - 200, 0),
-        **at_most("jobs_of_100_askers", len(jobs), 1),
-        **at_most("decodes_for_100_askers", sum("decode" in line for line in lines) - decoded, 1),
-        **at_most("different_answers_for_100_askers", len(answers), 1),
+        "decodes_of_200_asked_again": at_most(decoded - 200, 0),
+        "jobs_of_100_askers": at_most(len(jobs), 1),
+        "decodes_for_100_askers": at_most(sum("decode" in line for line in lines) - decoded, 1),
+        "different_answers_for_100_askers": at_most(len(answers), 1),
     }
 
 
@@ -258,20 +257,12 @@ def interactive(bench: Bench, bulk: int, asked: int) -> Figures:
         broker.close()
         bench.redis.flushall()
     return {
-        **at_most("interactive_seconds_median", statistics.median(waits), 2),
-        **at_most(
-            "interactive_median_over_fetch_and_batch", statistics.median(waits) / (FETCH + batch), 2
+        "interactive_seconds_median": at_most(statistics.median(waits), 2),
+        "interactive_median_over_fetch_and_batch": at_most(
+            statistics.median(waits) / (FETCH + batch), 2
         ),
-        **at_most(f"interactive_seconds_longest_behind_{bulk}", max(waits), 2),
+        f"interactive_seconds_longest_behind_{bulk}": at_most(max(waits), 2),
     }
-
-
-def at_most(name: str, value: float, target: float) -> Figures:
-    return {name: (round(value, 3), target, value <= target)}
-
-
-def at_least(name: str, value: float, target: float) -> Figures:
-    return {name: (round(value, 3), target, value >= target)}
 
 
 def main() -> None:
@@ -291,8 +282,7 @@ def main() -> None:
         for part in parts:
             figures |= part(bench)
             bench.redis.flushall()
-    keys = ("value", "target", "met")
-    print(json.dumps({name: dict(zip(keys, row, strict=True)) for name, row in figures.items()}))
+    print_figures(figures)
 
 
 if __name__ == "__main__":
