@@ -184,7 +184,8 @@ class Client:
 
     def _unreachable(self, broken: Exception) -> ServerUnreachableError:
         late = (TimeoutError, urllib3.exceptions.TimeoutError)
-        if any(isinstance(cause, late) for cause in causes(broken)):
+        failed = urllib3.exceptions.NewConnectionError  # urllib3 counts it among what took too long
+        if any(isinstance(cause, late) and not isinstance(cause, failed) for cause in causes(broken)):
             problem = "no complete answer in time"
         elif isinstance(broken, requests.exceptions.SSLError):
             problem = "no secure connection"

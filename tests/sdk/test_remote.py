@@ -182,7 +182,7 @@ def test_the_pause_asked_for_is_told(server: ApiServer, detector: Detector) -> N
 
 def test_a_server_that_is_not_there() -> None:
     detector = Detector(url=f"http://127.0.0.1:{closed_port()}", retries=1)
-    with pytest.raises(ServerUnreachableError, match="aidetect up"):
+    with pytest.raises(ServerUnreachableError, match=r"connection failed.*aidetect up"):
         detector.check(PNG)
     with pytest.raises(ServerUnreachableError):
         _ = detector.model
