@@ -13,14 +13,14 @@ import time
 import traceback
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TextIO
 
 from flask import Flask, Response, g, request
 
 from aidetect._text import printable
+from aidetect_worker._logs import entry
+from aidetect_worker._logs import scrubbed as scrubbed_urls
 
-_QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#'\"]*)[?#][^\s'\"]*")
-_PASSWORD = re.compile(r"(://)[^\s/@'\"]*@")
 _KEY = re.compile(r"(?i)(bearer\s+)?[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{40,}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 _PLAIN = re.compile(r"[a-z0-9/_]{1,80}")
@@ -30,18 +30,12 @@ _log = logging.getLogger("aidetect_server.access")
 
 def scrubbed(text: str, limit: int = 2000) -> str:
     """`text` without queries, passwords and keys, on one line."""
-    text = _PASSWORD.sub(r"\1…@", _QUERY.sub(r"\1?…", text[: 4 * limit]))
-    return printable(_KEY.sub("…", text), limit)
+    return printable(_KEY.sub("…", scrubbed_urls(text[: 4 * limit])), limit)
 
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": scrubbed(record.getMessage()),
-        }
+        line = entry(record, scrubbed(record.getMessage()))
         if g and (request_id := g.get("request_id")):
             line.setdefault("request", request_id)
         if record.exc_info and record.exc_info[1] is not None:

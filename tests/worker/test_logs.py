@@ -14,6 +14,7 @@ from aidetect_worker._logs import Json, Text, scrubbed
         ("got https://a.org/b.png?token=s3cret.", "got https://a.org/b.png?…"),
         ("<https://a.org/b?x=1> and 'HTTP://c.org/#frag'", "<https://a.org/b?…> and 'HTTP://c.org/?…'"),
         ("redis://user:s3cret@host:6379/0", "redis://…@host:6379/0"),
+        ("wss://u:s<3cret@a.org/b?x=<s3cret>x", "wss://…@a.org/b?…"),
         ("nothing to hide at https://a.org/b.png", "nothing to hide at https://a.org/b.png"),
     ],
 )

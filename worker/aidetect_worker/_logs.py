@@ -11,8 +11,9 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-_QUERY = re.compile(r"(https?://[^\s'\"<>?#]*)[?#][^\s'\"<>]*", re.IGNORECASE)
-_USER = re.compile(r"(\w+://)[^\s'\"<>/@]*@", re.IGNORECASE)
+_QUERY = re.compile(r"(://[^\s?#'\"]*)[?#][^\s'\"]*?(?=>?(?:[\s'\"]|$))")
+"""Up to the end of the word, but for a bracket that may stand around the URL."""
+_USER = re.compile(r"(://)[^\s/@'\"]*@")
 _EXTRA = ("job", "worker", "outcome", "code", "seconds", "images")
 
 
@@ -24,6 +25,16 @@ def scrubbed(text: str) -> str:
 def scrubbed_traceback(error: BaseException) -> str:
     """The traceback of `error` and its causes, without queries."""
     return scrubbed("".join(traceback.format_exception(error)))
+
+
+def entry(record: logging.LogRecord, message: str) -> dict[str, Any]:
+    """What a line of JSON begins with, here and in the server's log."""
+    return {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "logger": record.name,
+        "message": message,
+    }
 
 
 class Text(logging.Formatter):
@@ -40,12 +51,7 @@ class Json(logging.Formatter):
     """One JSON object a line: time, level, message, and what else the record was given."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": scrubbed(record.getMessage()),
-        }
+        line = entry(record, scrubbed(record.getMessage()))
         if record.exc_info and record.exc_info[1] is not None:
             line["traceback"] = scrubbed_traceback(record.exc_info[1])
         line.update({key: getattr(record, key) for key in _EXTRA if hasattr(record, key)})
