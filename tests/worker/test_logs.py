@@ -22,6 +22,11 @@ def test_queries_and_passwords_are_cut_out(said: str, written: str) -> None:
     assert scrubbed(said) == written
 
 
+def test_a_long_line_takes_no_longer_for_what_it_holds() -> None:
+    """Read anew from each of these, it would take hours."""
+    assert scrubbed(500_000 * "://") == 500_000 * "://"
+
+
 @pytest.mark.parametrize("form", [Json(), Text()], ids=["json", "text"])
 def test_a_record_with_a_traceback(form: logging.Formatter) -> None:
     try:

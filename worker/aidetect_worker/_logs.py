@@ -11,15 +11,16 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-_QUERY = re.compile(r"(://[^\s?#'\"]*)[?#][^\s'\"]*?(?=>?(?:[\s'\"]|$))")
-"""Up to the end of the word, but for a bracket that may stand around the URL."""
+_URL = re.compile(r"(://[^\s?#'\"]*+)([?#][^\s'\"]*?(?=>?(?:[\s'\"]|$)))?")
+"""A query goes on to the end of the word, but for a bracket that may stand around the URL. A URL without
+one matches too, so that each character is read once, however many URLs a line seems to hold."""
 _USER = re.compile(r"(://)[^\s/@'\"]*@")
 _EXTRA = ("job", "worker", "outcome", "code", "seconds", "images")
 
 
 def scrubbed(text: str) -> str:
     """`text` with the queries, fragments, users and passwords of its URLs cut out."""
-    return _USER.sub(r"\1…@", _QUERY.sub(r"\1?…", text))
+    return _USER.sub(r"\1…@", _URL.sub(lambda url: url[1] + ("?…" if url[2] else ""), text))
 
 
 def scrubbed_traceback(error: BaseException) -> str:
