@@ -21,7 +21,7 @@ from aidetect._text import printable
 from aidetect_worker._logs import entry
 from aidetect_worker._logs import scrubbed as scrubbed_urls
 
-_KEY = re.compile(r"(?i)(bearer\s+)?[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{40,}")
+_KEY = re.compile(r"(?i)(bearer\s+)?(?<![A-Za-z0-9_-])[A-Za-z0-9_-]{6,}+\.[A-Za-z0-9_-]{40,}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 _PLAIN = re.compile(r"[a-z0-9/_]{1,80}")
 """Paths in which there is nothing to scrub: no dot, so no key; no colon, so no URL."""

@@ -88,12 +88,19 @@ def test_a_problem_does_not_repeat_what_was_sent(client: FlaskClient) -> None:
         ("https://user:hunter2@example.org/", "hunter2"),
         ("Authorization: Bearer 0123456789ab." + "k" * 43, "kkkk"),
         ("key=0123456789ab." + "k" * 43, "kkkk"),
+        ("a.key.0123456789ab." + "k" * 43 + " bearer 0123456789ab." + "K" * 43, "KKKK"),
+        ("a.key.0123456789ab." + "k" * 43, "kkkk"),
         ("line\nbreak \x1b[31m \u202e", "\n"),
         ("https://example.org/#secret", "secret"),
     ],
 )
 def test_log_lines_are_scrubbed(text: str, gone: str) -> None:
     assert gone not in scrubbed(text)
+
+
+def test_a_long_word_that_is_no_key_takes_no_longer() -> None:
+    """Read anew from each of its letters, it would take hours."""
+    assert scrubbed(1_000_000 * "a", limit=1_000_000) == 1_000_000 * "a"
 
 
 def test_a_logged_error_has_no_query_and_is_one_line() -> None:
