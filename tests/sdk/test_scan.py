@@ -289,6 +289,14 @@ def test_json_lines_keep_names_as_they_are(tmp_path: Path) -> None:
     assert [json.loads(line).get("source") for line in lines[:-1]] == ODD
 
 
+@pytest.mark.parametrize("size", [(2000, 20), (20, 2000), (5000, 1)])
+def test_a_report_shows_strips_with_their_maps(size: tuple[int, int], tmp_path: Path) -> None:
+    Image.new("RGB", size, "teal").save(tmp_path / "strip.png")
+    report = tmp_path / "report.html"
+    assert scan(tmp_path / "strip.png", "--report", report) == 0
+    assert report.read_text().count("data:image/png;base64,") == 1
+
+
 def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("older")
 

@@ -52,7 +52,8 @@ def _overlay(heat_map: "HeatMap") -> bytes:
 
     values = heat_map.values
     step = max(1, -(-max(values.shape) // _MAP_SIDE))
-    values = values[step // 2 :: step, step // 2 :: step]
+    rows, columns = (slice(min(step // 2, places - 1), None, step) for places in values.shape)
+    values = values[rows, columns]
     alpha = np.where(np.isfinite(values), _OPAQUE, 0).astype(np.uint8)
     pixels = np.dstack([colours(values, scale_of(heat_map)), alpha])
     file = io.BytesIO()
