@@ -36,6 +36,21 @@ def claiming(plain: bytes) -> bytes:
     return plain[:33] + CLAIM + plain[33:]
 
 
+def always(z: float, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the model say the same log-odds of every image."""
+    engine = detector._answering.engine
+    fixed = replace(
+        engine._calibration,
+        both=(0, 0, z),
+        alone=(0, z),
+        texture=(0, 0),
+        floor=0.01,
+        real_to=0.1,
+        ai_from=0.9,
+    )
+    monkeypatch.setattr(engine, "_calibration", fixed)
+
+
 def as_the_rules_say(without: Verdict, with_claim: Verdict) -> None:
     expected = {
         "ai": ("ai", "model", None, "claim_agrees"),
@@ -53,18 +68,9 @@ def test_a_claim_counts_by_the_rules_whatever_the_model_says(
     detector: Detector, plain: bytes, claiming: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     as_the_rules_say(detector.check(plain), detector.check(claiming))
-    engine, labels = detector._answering.engine, set()
+    labels = set()
     for z in (-3.0, 0.0, 3.0):
-        fixed = replace(
-            detector._answering.engine._calibration,
-            both=(0, 0, z),
-            alone=(0, z),
-            texture=(0, 0),
-            floor=0.01,
-            real_to=0.1,
-            ai_from=0.9,
-        )
-        monkeypatch.setattr(engine, "_calibration", fixed)
+        always(z, detector, monkeypatch)
         without, with_claim = detector.check(plain), detector.check(claiming)
         labels.add(without.label)
         as_the_rules_say(without, with_claim)
@@ -121,16 +127,7 @@ def test_a_trusted_signature_decides_against_any_answer_of_the_model(
     assert detector.check(by_ai).decided_by != "credentials"  # nobody here trusts that signer yet
     monkeypatch.setenv("AIDETECT_TRUST_ANCHORS", str(anchors))
     for z, label in ((-3.0, "real"), (0.0, "uncertain"), (3.0, "ai")):
-        fixed = replace(
-            detector._answering.engine._calibration,
-            both=(0, 0, z),
-            alone=(0, z),
-            texture=(0, 0),
-            floor=0.01,
-            real_to=0.1,
-            ai_from=0.9,
-        )
-        monkeypatch.setattr(detector._answering.engine, "_calibration", fixed)
+        always(z, detector, monkeypatch)
         assert detector.check(data).label == label
         got = detector.check(by_ai)
         assert (got.label, got.decided_by, got.uncertain_because) == ("ai", "credentials", None)

@@ -20,19 +20,20 @@ def read(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
             yield json.loads(next(lines).removeprefix("data: "))
 
 
+def events_of_a_check(server: GunicornServer, key: str) -> str:
+    """The address of the event stream of a new check."""
+    asked = {"url": "https://example.org/cat.jpg"}
+    check = requests.post(server.url + "/v1/checks", json=asked, headers=bearer(key)).json()
+    return f"{server.url}/v1/checks/{check['id']}/events"
+
+
 def test_a_stream_tells_each_state_and_ends(
     serve: Callable[..., GunicornServer], key: str, consumer: Consumer
 ) -> None:
     consumer.hold.set()
     server = serve()
-    url = "https://example.org/cat.jpg"
-    check = requests.post(server.url + "/v1/checks", json={"url": url}, headers=bearer(key)).json()
-    with requests.get(
-        f"{server.url}/v1/checks/{check['id']}/events",
-        headers=bearer(key),
-        stream=True,
-        timeout=PATIENCE,
-    ) as stream:
+    address = events_of_a_check(server, key)
+    with requests.get(address, headers=bearer(key), stream=True, timeout=PATIENCE) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         states = read(stream.iter_lines(decode_unicode=True))
         first = next(states)
@@ -44,10 +45,7 @@ def test_a_stream_tells_each_state_and_ends(
 
 def test_streams_are_bounded(serve: Callable[..., GunicornServer], key: str) -> None:
     server = serve(max_streams=2)
-    check = requests.post(
-        server.url + "/v1/checks", json={"url": "https://example.org/x"}, headers=bearer(key)
-    ).json()
-    address = f"{server.url}/v1/checks/{check['id']}/events"
+    address = events_of_a_check(server, key)
     with requests.get(address, headers=bearer(key), stream=True, timeout=PATIENCE) as one:
         next(one.iter_lines())
         refused = requests.get(address, headers=bearer(key), timeout=PATIENCE)
@@ -59,10 +57,7 @@ def test_a_stream_whose_client_left_frees_its_place(
     serve: Callable[..., GunicornServer], key: str
 ) -> None:
     server = serve(max_streams=2)
-    check = requests.post(
-        server.url + "/v1/checks", json={"url": "https://example.org/x"}, headers=bearer(key)
-    ).json()
-    address = f"{server.url}/v1/checks/{check['id']}/events"
+    address = events_of_a_check(server, key)
     with requests.get(address, headers=bearer(key), stream=True, timeout=PATIENCE) as one:
         next(one.iter_lines())
     deadline = time.monotonic() + PATIENCE  # the server notices at its next ping

@@ -125,15 +125,17 @@ def invokeai(metadata: Metadata) -> Iterator[Finding]:
         yield Finding(SIGNALS["invokeai"], "InvokeAI", details)
 
 
+def _settings(model: object, values: dict[str, Any]) -> dict[str, str]:
+    """The details, from values that go by the usual names."""
+    return shown(
+        model=model, sampler=values.get("sampler"), seed=values.get("seed"), prompt=values.get("prompt")
+    )
+
+
 def novelai(metadata: Metadata) -> Iterator[Finding]:
     values = json_object(metadata.texts.get("Comment", ""))
     if metadata.texts.get("Software", "").strip() == "NovelAI" and {"steps", "seed"} & set(values):
-        details = shown(
-            model=metadata.texts.get("Source"),
-            sampler=values.get("sampler"),
-            seed=values.get("seed"),
-            prompt=values.get("prompt"),
-        )
+        details = _settings(metadata.texts.get("Source"), values)
         yield Finding(SIGNALS["novelai"], "NovelAI", details)
 
 
@@ -149,12 +151,7 @@ def fooocus(metadata: Metadata) -> Iterator[Finding]:
     if in_png or (software.startswith("Fooocus") and _comment(metadata)):
         text = metadata.texts.get("parameters", "") if in_png else _comment(metadata)
         values = json_object(text)
-        details = shown(
-            model=values.get("base_model"),
-            sampler=values.get("sampler"),
-            seed=values.get("seed"),
-            prompt=values.get("prompt"),
-        )
+        details = _settings(values.get("base_model"), values)
         yield Finding(SIGNALS["fooocus"], "Fooocus", details)
 
 
@@ -162,12 +159,7 @@ def swarmui(metadata: Metadata) -> Iterator[Finding]:
     for text in (metadata.texts.get("parameters", ""), _comment(metadata)):
         parameters: Any = json_object(text).get("sui_image_params")
         if isinstance(parameters, dict):
-            details = shown(
-                model=parameters.get("model"),
-                sampler=parameters.get("sampler"),
-                seed=parameters.get("seed"),
-                prompt=parameters.get("prompt"),
-            )
+            details = _settings(parameters.get("model"), parameters)
             yield Finding(SIGNALS["swarmui"], "SwarmUI", details)
             return
 
