@@ -15,12 +15,11 @@ from aidetect._weights import load_package
 from aidetect_training.calibrate import fit
 from aidetect_training.cli import main
 from aidetect_training.data import Item
+from aidetect_training.export import rewrite
+from aidetect_training.recipe_images import DataRecipe
 from aidetect_training.scoring import Score
-from aidetect_training.texture_fit import (
-    fit_texture,
-    sample_weights,
-    vectors,
-)
+from aidetect_training.texture_fit import Looked, fit_texture, look, sample_weights, vectors
+from aidetect_training.texture_folds import fold_of, measure
 from aidetect_training.variants import TIERS, worn
 
 from .. import networks
@@ -53,14 +52,15 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
 def test_a_fitted_texture_tells_new_pictures_apart(items: list[Item], tmp_path: Path) -> None:
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no image")
-    values = fit_texture([*items, replace(items[0], path=broken)], 0.5, workers=1)
-    texture = Texture.from_dict(values)
+    looked = look([*items, replace(items[0], path=broken)], workers=1)
+    assert looked.items == items
+    texture = Texture.from_dict(fit_texture(looked, 0.5))
     margins = [texture.look(np.asarray(picture(label, 100 + label))).margin for label in (0, 1)]
     assert margins[0] < -0.2 and margins[1] > 0.2
 
 
 def test_noise_is_strange_to_what_was_fitted_without(items: list[Item]) -> None:
-    texture = Texture.from_dict(fit_texture(items, 0.5, workers=1))
+    texture = Texture.from_dict(fit_texture(look(items, workers=1), 0.5))
     usual = vectors(items[1])[0].reshape(PARTS, -1)
     view = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     noisy = features(view).reshape(PARTS, -1)
@@ -90,7 +90,27 @@ def test_each_tier_gives_a_vector_and_a_broken_file_none(items: list[Item], tmp_
 
 def test_one_class_alone_is_told(items: list[Item]) -> None:
     with pytest.raises(ConfigurationError, match="both classes"):
-        fit_texture(items[::2], 0.5, workers=1)
+        fit_texture(look(items[::2], workers=1), 0.5)
+
+
+def test_folds_leave_families_and_origins_out(items: list[Item]) -> None:
+    """Of two generators one is told apart by nothing that was seen, and the folds show it."""
+    looked = look([i for i in items if len(vectors(i)) > len(TIERS)], workers=1)
+    number = {item.path: n for n, item in enumerate(looked.items)}
+    seen = [replace(i, generator=f"g{number[i.path] % 2}" if i.label else "") for i in looked.items]
+    many = Looked([replace(i, origin=f"{i.origin}{n}") for i in seen for n in range(8)],
+                  [row for row in looked.rows for _ in range(8)])  # fmt: skip
+    families = (("g0", "g2"), ("g1",))
+    assert {fold_of(i, families) for i in many.items if i.generator == "g1"} == {1}
+    assert {fold_of(i, families) for i in many.items if not i.label} == {0, 1}
+    assert fold_of(replace(items[1], generator="g9"), families) is None
+    found = measure(many, DataRecipe(families=families))
+    assert found["mean"]["clean"] > 0.9
+    turned = Looked([replace(i, label=1 - i.label, generator="" if i.label else "g1")
+                     if fold_of(i, families) == 1 else i for i in many.items], many.rows)  # fmt: skip
+    assert measure(turned, DataRecipe(families=families))["auc"][1]["clean"] < 0.5
+    with pytest.raises(ConfigurationError, match="families"):
+        measure(many, DataRecipe())
 
 
 def test_classes_weigh_alike_and_large_collections_less(items: list[Item]) -> None:
@@ -153,6 +173,13 @@ def test_the_command_writes_the_texture_into_the_manifest(
         0.8808, abs=1e-4
     )
     assert "8 images" in capsys.readouterr().out
+
+    rewrite(model, calibration={**manifest.calibration, "ai_from": 0.9})
+    assert main([*command, "--workers", "1", "--version", "8", "--all-origins"]) == 0
+    assert "12 images" in capsys.readouterr().out
+    again = load_package(model).manifest
+    assert again.version == "8" and again.calibration["ai_from"] == 0.9
+    assert again.texture != manifest.texture
 
 
 def test_a_recipe_of_some_categories_takes_these_alone(

@@ -143,6 +143,14 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--data", type=Path, required=True, nargs="+", help="folders of images with manifest.csv"
     )
+    sub.add_argument(
+        "--all-origins",
+        action="store_true",
+        help="fit on the validation origins too, and keep the calibration that was made without them",
+    )
+    sub.add_argument(
+        "--folds", type=Path, help="measure it by the recipe's families too; folder for folds.json"
+    )
     sub.add_argument("--version", help="the model's new version")
     sub.add_argument("--workers", type=int, default=2)
 

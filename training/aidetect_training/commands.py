@@ -184,20 +184,27 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def texture(arguments: argparse.Namespace) -> None:
-    from .data import split
+    from . import texture_folds
+    from .data import chosen, split
     from .export import UNCALIBRATED, rewrite
     from .layouts import read_dataset
     from .recipe import load_recipe
-    from .texture_fit import fit_texture
+    from .texture_fit import fit_texture, look
 
     recipe = load_recipe(arguments.recipe)
     items = [item for folder in arguments.data for item in read_dataset(folder)]
-    training, _ = split(items, recipe.data)
-    texture = fit_texture(training, recipe.data.balance, arguments.workers)
+    used = chosen(items, recipe.data) if arguments.all_origins else split(items, recipe.data)[0]
+    looked = look(used, arguments.workers)
+    if arguments.folds:
+        print(texture_folds.write(texture_folds.measure(looked, recipe.data), arguments.folds))
     changes = {"version": arguments.version} if arguments.version else {}
-    alone = {**UNCALIBRATED, "both": [0.0, 0.0, 0.0], "alone": [0.0, 0.0], "texture": [1.0, 1.0]}
-    path = rewrite(arguments.model, texture=texture, calibration=alone, **changes)
-    print(f"{len(training):,} images; next: aidetect-train calibrate {path} --data …")
+    if not arguments.all_origins:
+        alone = {"both": [0.0, 0.0, 0.0], "alone": [0.0, 0.0], "texture": [1.0, 1.0]}
+        changes["calibration"] = UNCALIBRATED | alone
+    fitted = fit_texture(looked, recipe.data.balance)
+    path = rewrite(arguments.model, texture=fitted, **changes)
+    then = "ship" if arguments.all_origins else "calibrate"
+    print(f"{len(looked.items):,} images; next: aidetect-train {then} {path} …")
 
 
 def calibrate(arguments: argparse.Namespace) -> None:

@@ -32,7 +32,8 @@ class DataRecipe:
 
     Only images of these `categories` and, of the AI images, these `generators` are used; of all where
     none are named. Told apart are real and AI, or `classes`; images of none of these are left out.
-    `related_origins`: lists of origins that share images, and count as one when folds are made. Images
+    `related_origins`: lists of origins that share images, and count as one when folds are made;
+    `families`: lists of generators that are alike, which folds of `texture` leave out together. Images
     of `left_out_origins` are not used at all, as those of a published test part."""
 
     validation_origins: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class DataRecipe:
     generators: tuple[str, ...] = ()
     classes: tuple[ClassRecipe, ...] = ()
     related_origins: tuple[tuple[str, ...], ...] = ()
+    families: tuple[tuple[str, ...], ...] = ()
     left_out_origins: tuple[str, ...] = ()
 
     @property

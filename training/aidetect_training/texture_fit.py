@@ -13,8 +13,10 @@ there.
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import compress
 from multiprocessing import get_context
 from typing import Any
 
@@ -46,22 +48,41 @@ LEFT_OUT = 0.01
 """Share of the views in the tiers that are strange all the same."""
 
 
-def fit_texture(items: Sequence[Item], balance: float, workers: int = 2) -> dict[str, Any]:
-    """A `Texture` as a dictionary. Images that cannot be read are left out.
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Images that could be read, and the `vectors` of each."""
 
-    Raises ConfigurationError where not both classes are there.
-    """
+    items: list[Item]
+    rows: list[np.ndarray]
+
+    def where(self, wanted: Callable[[Item], bool]) -> "Looked":
+        """Those of the images that are wanted."""
+        pairs = [pair for pair in zip(self.items, self.rows, strict=True) if wanted(pair[0])]
+        return Looked([item for item, _ in pairs], [row for _, row in pairs])
+
+
+def look(items: Sequence[Item], workers: int = 2) -> Looked:
+    """The `vectors` of images; those that cannot be read are left out."""
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         done = pool.map(vectors, items, chunksize=16)
         rows = list(tqdm(done, total=len(items), unit="img", mininterval=10))
-    read = [item for item, row in zip(items, rows, strict=True) if len(row)]
-    if len({item.label for item in read}) < 2:
+    read = [len(row) > 0 for row in rows]
+    return Looked(list(compress(items, read)), list(compress(rows, read)))
+
+
+def fit_texture(looked: Looked, balance: float) -> dict[str, Any]:
+    """A `Texture` as a dictionary.
+
+    Raises ConfigurationError where not both classes are there.
+    """
+    items, rows = looked.items, looked.rows
+    if len({item.label for item in items}) < 2:
         raise ConfigurationError("a texture needs readable images of both classes. Add the others.")
     each = len(TIERS)
     margin = _regression(
-        np.concatenate([row[:each] for row in rows if len(row)]),
-        np.repeat([item.label for item in read], each),
-        np.repeat(sample_weights(read, balance), each),
+        np.concatenate([row[:each] for row in rows]),
+        np.repeat([item.label for item in items], each),
+        np.repeat(sample_weights(items, balance), each),
         STRENGTH,
     )
     every = [item for item, row in zip(items, rows, strict=True) for _ in row]
