@@ -51,16 +51,6 @@ class HeatMap:
         seen = self.values[np.isfinite(self.values)]
         return float(np.abs(seen).max()) if seen.size else 0.0
 
-    def strongest(self, sign: int = 1) -> tuple[int, int] | None:
-        """(x, y) in the image's pixels where it is most towards AI (`sign` 1) or real (-1), or None
-        where no place is on that side of 0."""
-        signed = np.where(np.isfinite(self.values), sign * self.values, -np.inf)
-        row, column = np.unravel_index(int(signed.argmax()), signed.shape)
-        if not signed[row, column] > 0:
-            return None
-        rows, columns = signed.shape
-        return int((column + 0.5) * self.width / columns), int((row + 0.5) * self.height / rows)
-
     def to_png(self) -> bytes:
         """8-bit grey, a pixel a cell: `ZERO`, `STEP`."""
         scaled = np.nan_to_num(np.rint(self.values * STEP + ZERO), nan=0.0)

@@ -138,6 +138,9 @@ def against_stock(bench: Bench, rounds: int, jobs: int) -> Figures:
 class Drawing(Engine):
     """Draws a heat map with each result, as it does for workers."""
 
+    def prepare(self, data: bytes, **options: Any) -> Prepared:
+        return super().prepare(data, **{**options, "heat_map": True})
+
     def judge(self, prepared: Sequence[Prepared], *, heat_maps: bool = True) -> list[PixelResult]:
         return super().judge(prepared, heat_maps=True)
 
