@@ -3,13 +3,14 @@
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from redis.exceptions import AuthenticationError, RedisError
 
 from aidetect import ConfigurationError
+from aidetect_server._serve import ServeSettings
 from aidetect_worker._redis import UNAVAILABLE, connect
 from aidetect_worker._settings import FetchSettings, QueueSettings
 
@@ -54,6 +55,14 @@ def eventually(url: str, seconds: float = PATIENCE) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
+
+
+def test_each_thread_of_a_server_may_hold_a_connection(tmp_path: Path) -> None:
+    with listening(tmp_path / "redis", "--port", "PORT") as port, ExitStack() as held:
+        eventually(f"redis://127.0.0.1:{port}")
+        client = held.enter_context(connect(f"redis://127.0.0.1:{port}"))
+        for number in range(ServeSettings().threads):
+            held.enter_context(client.pubsub()).subscribe(str(number))
 
 
 def test_a_password(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ UNAVAILABLE = (RedisConnectionError, RedisTimeoutError, ReadOnlyError, OutOfMemo
 TIMEOUT = 5.0
 """Seconds for connecting and for the answer to one command."""
 
+MAX_CONNECTIONS = 10_000
+"""Connections of one client: more than a process has threads. redis-py 8's own bound of 100 is below
+a server's 128 threads, and what is beyond it fails at once, as if Redis were away."""
+
 Client = Redis
 
 
@@ -39,6 +43,7 @@ def connect(url: str, *, timeout: float = TIMEOUT, retries: int = 3, **options: 
         "socket_timeout": timeout,
         "socket_connect_timeout": min(timeout, TIMEOUT),
         "health_check_interval": 30,
+        "max_connections": MAX_CONNECTIONS,
         "retry": Retry(back_off, retries),
         **options,
     }
