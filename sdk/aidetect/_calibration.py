@@ -82,11 +82,15 @@ class Calibration:
 
     def probability(self, margins: NDArray[np.float32], texture: float = 0.0) -> float:
         """P(AI) of an image from its views' margins (n,), the global view's first, and its texture's."""
+        return min(max(_sigmoid(self.logit(margins, texture)), self.floor), 1 - self.floor)
+
+    def logit(self, margins: NDArray[np.float32], texture: float = 0.0) -> float:
+        """Logarithm of the odds before the floor is kept; arguments as for `probability`."""
         whole, crops, slope, constant = self.weights(len(margins))
-        z = whole * margins[0] + slope * texture + constant
+        told = whole * margins[0] + slope * texture + constant
         if crops:
-            z += crops * margins[1:].mean()
-        return min(max(_sigmoid(float(z)), self.floor), 1 - self.floor)
+            told += crops * margins[1:].mean()
+        return float(told)
 
     def view_probabilities(self, margins: NDArray[np.float32], texture: float = 0.0) -> list[float]:
         """What each view would say if it stood for all of its kind."""

@@ -15,11 +15,17 @@ from aidetect._weights import load_package
 from aidetect_training.calibrate import fit
 from aidetect_training.cli import main
 from aidetect_training.data import Item
-from aidetect_training.export import rewrite
 from aidetect_training.recipe_images import DataRecipe
 from aidetect_training.scoring import Score
 from aidetect_training.texture_fit import Looked, fit_texture, look, sample_weights, vectors
-from aidetect_training.texture_folds import fold_of, measure
+from aidetect_training.texture_folds import (
+    MEASURED,
+    fit_by_folds,
+    fold_of,
+    read,
+    replaced,
+    write,
+)
 from aidetect_training.variants import TIERS, worn
 
 from .. import networks
@@ -40,7 +46,7 @@ def picture(label: int, number: int, side: int = 300) -> Image.Image:
 def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
     folder = tmp_path_factory.mktemp("grain")
     made = []
-    for number in range(12):
+    for number in range(18):
         label = number % 2
         path = folder / f"{number}.png"
         picture(label, number, 300 if number % 3 else 256).save(path)
@@ -81,7 +87,7 @@ def test_a_life_is_an_images_own() -> None:
 def test_each_tier_gives_a_vector_and_a_broken_file_none(items: list[Item], tmp_path: Path) -> None:
     whole, tile = vectors(items[1]), vectors(items[0])
     each = len(TIERS)
-    assert whole.shape == (2 * each + 2, LENGTH)  # centre and corner, in the tiers and worn
+    assert whole.shape == (2 * each + 4, LENGTH)  # centre and corner, in the tiers, worn and grainy
     assert tile.shape == (each, LENGTH)
     assert np.abs(whole[0] - whole[2]).max() > 0.05 and np.abs(tile[0] - tile[2]).max() > 0.05
     assert np.abs(whole[0] - whole[each]).max() > 0.005
@@ -93,24 +99,53 @@ def test_one_class_alone_is_told(items: list[Item]) -> None:
         fit_texture(look(items[::2], workers=1), 0.5)
 
 
-def test_folds_leave_families_and_origins_out(items: list[Item]) -> None:
-    """Of two generators one is told apart by nothing that was seen, and the folds show it."""
-    looked = look([i for i in items if len(vectors(i)) > len(TIERS)], workers=1)
-    number = {item.path: n for n, item in enumerate(looked.items)}
-    seen = [replace(i, generator=f"g{number[i.path] % 2}" if i.label else "") for i in looked.items]
-    many = Looked([replace(i, origin=f"{i.origin}{n}") for i in seen for n in range(8)],
-                  [row for row in looked.rows for _ in range(8)])  # fmt: skip
-    families = (("g0", "g2"), ("g1",))
-    assert {fold_of(i, families) for i in many.items if i.generator == "g1"} == {1}
-    assert {fold_of(i, families) for i in many.items if not i.label} == {0, 1}
-    assert fold_of(replace(items[1], generator="g9"), families) is None
-    found = measure(many, DataRecipe(families=families))
-    assert found["mean"]["clean"] > 0.9
-    turned = Looked([replace(i, label=1 - i.label, generator="" if i.label else "g1")
-                     if fold_of(i, families) == 1 else i for i in many.items], many.rows)  # fmt: skip
-    assert measure(turned, DataRecipe(families=families))["auc"][1]["clean"] < 0.5
+FAMILIES = (("g0", "g2"), ("g1",))
+
+
+@pytest.fixture(scope="module")
+def many(items: list[Item]) -> Looked:
+    """Whole pictures of two generators and many origins, so that both folds have both classes."""
+    looked = look([item for item in items if int(item.path.stem) % 3], workers=1)
+    made = [
+        (replace(item, generator=f"g{n % 2}" if item.label else "", origin=f"{item.origin}{copy}"), row)
+        for n, (item, row) in enumerate(zip(looked.items, looked.rows, strict=True))
+        for copy in range(8)
+    ]
+    return Looked([item for item, _ in made], [row for _, row in made])
+
+
+def test_folds_measure_what_they_leave_out(many: Looked) -> None:
+    assert {fold_of(item, FAMILIES) for item in many.items if item.generator == "g1"} == {1}
+    assert {fold_of(item, FAMILIES) for item in many.items if not item.label} == {0, 1}
+    assert fold_of(replace(many.items[0], label=1, generator="g9"), FAMILIES) is None
+    texture, scores, found = fit_by_folds(many, DataRecipe(families=FAMILIES))
+    assert len(scores) == len(many.items) * len(MEASURED)
+    assert all(one["clean"] > 0.9 for one in (*found["auc"], found["mean"]))
+    assert Texture.from_dict(texture).worn.weights.any()
+
+
+def test_what_a_fold_has_not_seen_does_not_count() -> None:
+    """What marks AI in one fold marks real images in the other."""
+    rng = np.random.default_rng(5)
+    items, rows = [], []
+    for number in range(80):
+        label, origin = number % 2, f"o{number}"
+        item = Item(
+            Path(f"{number}.png"), label, f"g{number // 2 % 2}" if label else "", origin, origin, ""
+        )
+        row = rng.random((10, LENGTH)).astype(np.float32)
+        row[:, :20] += (2 * label - 1) * (1 if fold_of(item, FAMILIES) else -1)
+        items.append(item)
+        rows.append(row)
+    with pytest.raises(ConfigurationError, match="tells nothing"):
+        fit_by_folds(Looked(items, rows), DataRecipe(families=FAMILIES))
+
+
+def test_folds_need_families_and_both_classes(many: Looked) -> None:
     with pytest.raises(ConfigurationError, match="families"):
-        measure(many, DataRecipe())
+        fit_by_folds(many, DataRecipe())
+    with pytest.raises(ConfigurationError, match="fold 2 leaves out no whole images of one"):
+        fit_by_folds(many, DataRecipe(families=(("g0",), ("g9",))))
 
 
 def test_classes_weigh_alike_and_large_collections_less(items: list[Item]) -> None:
@@ -172,14 +207,52 @@ def test_the_command_writes_the_texture_into_the_manifest(
     assert until_calibrated.probability(np.array([-9.0], np.float32), 2.0) == pytest.approx(
         0.8808, abs=1e-4
     )
-    assert "8 images" in capsys.readouterr().out
-
-    rewrite(model, calibration={**manifest.calibration, "ai_from": 0.9})
-    assert main([*command, "--workers", "1", "--version", "8", "--all-origins"]) == 0
     assert "12 images" in capsys.readouterr().out
-    again = load_package(model).manifest
-    assert again.version == "8" and again.calibration["ai_from"] == 0.9
-    assert again.texture != manifest.texture
+
+    recipe.write_text(f"{recipe.read_text()}families = [['gen'], ['g9']]\n")
+    assert main([*command, "--workers", "1", "--folds", str(tmp_path / "folds")]) == 1
+    assert "both classes" in capsys.readouterr().err
+
+
+def test_margins_of_folds_calibrate(many: Looked, tmp_path: Path) -> None:
+    """They are read back as written, stand in for the texture's, and set the thresholds."""
+    _, told, found = fit_by_folds(many, DataRecipe(families=FAMILIES))
+    table = write(told, found, tmp_path)
+    assert len(table.splitlines()) == 2 + len(FAMILIES) + 1
+    unseen = read(tmp_path / "margins.csv")
+    assert [s.item.group for s in unseen] == [s.item.group for s in told]
+    assert [s.texture for s in unseen] == pytest.approx([s.texture for s in told], abs=1e-5)
+    first = unseen[0]
+    known = replace(first, texture=99.0, margins=(1.0,))
+    other = replace(known, tier="nowhere")
+    assert replaced([known, other], unseen) == [replace(known, texture=first.texture)]
+    with pytest.raises(ConfigurationError, match="other images"):
+        replaced([other], unseen)
+    (tmp_path / "broken.csv").write_text("path,label\na,b\n")
+    with pytest.raises(ConfigurationError, match=r"broken.csv is no margins.csv"):
+        read(tmp_path / "broken.csv")
+
+
+def test_unseen_scores_set_odds_and_thresholds() -> None:
+    """Half as sure on unseen makers: half the slopes, and thresholds that hold there."""
+    network = [replace(s, texture=0.8 * s.margins[0]) for s in scores(Model(1.0), images=800, seed=3)]
+    rng = np.random.default_rng(6)
+    unseen = [
+        replace(s, margins=(), texture=float(rng.normal(0.3 * (2 * s.item.label - 1), 1.5)))
+        for s in network
+    ]
+    seen_alone, calibration = (
+        Calibration.from_dict(fit(network, crops=False, unseen=further)) for further in ((), unseen)
+    )
+    ratio = seen_alone.texture[1] / seen_alone.alone[0]
+    assert calibration.texture[1] / calibration.alone[0] == pytest.approx(ratio, rel=1e-3)
+    assert calibration.texture[1] < 0.7 * seen_alone.texture[1]
+    mean = np.array([np.mean([s.margins[0] for s in network])], np.float32)
+    said = np.array([calibration.probability(mean, s.texture) for s in unseen])
+    labels = np.array([s.item.label for s in unseen])
+    assert (said[labels == 0] >= calibration.ai_from).mean() < 0.08
+    assert (said[labels == 1] <= calibration.real_to).mean() < 0.08
+    assert abs(said.mean() - 0.5) < 0.05
 
 
 def test_a_recipe_of_some_categories_takes_these_alone(
@@ -199,6 +272,6 @@ def test_a_recipe_of_some_categories_takes_these_alone(
         (folder / "manifest.csv").write_text(text, encoding="utf-8")
         if "drawn" in kinds:
             assert main(["texture", *common, "--workers", "1"]) == 0
-            assert "4 images" in capsys.readouterr().out
+            assert "6 images" in capsys.readouterr().out
         assert main(["calibrate", *common, "--no-crops"]) == int("drawn" not in kinds)
     assert "no category drawn; known are other, photo" in capsys.readouterr().err

@@ -23,6 +23,7 @@ def fit(
     ai_error: float = AI_ERROR,
     real_error: float = REAL_ERROR,
     crops: bool = True,
+    unseen: Sequence[Score] = (),
 ) -> dict[str, Any]:
     """A `Calibration` as a dictionary, fitted on all tiers of the scores together.
 
@@ -31,6 +32,10 @@ def fit(
     images that may reach the threshold for "ai" in any tier; `real_error`: of AI images for "real".
     Where no threshold keeps such a rate, the result states the one that is reached. Without `crops`
     native views get weight 0 and need not be in the scores.
+
+    `unseen`: further scores that have a texture's margins alone, by one that had not seen them, such
+    as those of `texture_folds`. Then the first scores tell what network and texture weigh beside each
+    other, and these, with a network that is of no opinion, the odds and the thresholds.
     """
     labels = np.array([score.item.label for score in scores])
     if len(set(labels.tolist())) < 2:
@@ -55,9 +60,14 @@ def fit(
         if fitted[1]:  # else crops need not be looked at, and images with and without them are alike
             both, texture = (fitted[0], fitted[1], fitted[3]), (fitted[2], slope)
     draft = Calibration(both, alone, FLOOR, 1 - FLOOR, FLOOR, ai_error, real_error, texture)
-    probabilities = np.array(
-        [draft.probability(m, t) for m, t in zip(margins, textures.tolist(), strict=True)]
-    )
+    if unseen:
+        draft, probabilities = _told_by(unseen, draft, float(np.average(globals_, weights=weights)))
+        scores, weights = unseen, _weights(unseen)
+        labels = np.array([score.item.label for score in scores])
+    else:
+        probabilities = np.array(
+            [draft.probability(m, t) for m, t in zip(margins, textures.tolist(), strict=True)]
+        )
     tiers = np.array([score.tier for score in scores])
     parts = [
         [(probabilities[chosen], weights[chosen]) for tier in np.unique(tiers)
@@ -74,6 +84,24 @@ def fit(
     real_error = max(real_error, *(float(w[p <= real_to].sum() / w.sum()) for p, w in parts[1]))
     reached = {"ai_error": round(ai_error, 4), "real_error": round(real_error, 4)}
     return asdict(replace(draft, ai_from=ai_from, real_to=real_to, **reached))
+
+
+def _told_by(
+    unseen: Sequence[Score], draft: Calibration, network: float
+) -> tuple[Calibration, np.ndarray]:
+    """The draft with the odds of these, and their probabilities; `network`: its margin everywhere."""
+    margin = np.array([network], np.float32)
+    logits = [draft.logit(margin, score.texture) for score in unseen]
+    labels = np.array([score.item.label for score in unseen])
+    slope, shift = _platt(np.array(logits)[:, None], labels, _weights(unseen))
+    whole, crops, constant = draft.both
+    draft = replace(
+        draft,
+        both=(slope * whole, slope * crops, slope * constant + shift),
+        alone=(slope * draft.alone[0], slope * draft.alone[1] + shift),
+        texture=(slope * draft.texture[0], slope * draft.texture[1]),
+    )
+    return draft, np.array([draft.probability(margin, score.texture) for score in unseen])
 
 
 def _platt(features: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple[float, ...]:

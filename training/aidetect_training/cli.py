@@ -144,12 +144,10 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, nargs="+", help="folders of images with manifest.csv"
     )
     sub.add_argument(
-        "--all-origins",
-        action="store_true",
-        help="fit on the validation origins too, and keep the calibration that was made without them",
-    )
-    sub.add_argument(
-        "--folds", type=Path, help="measure it by the recipe's families too; folder for folds.json"
+        "--folds",
+        type=Path,
+        help="fit it on the validation origins too, and tell by the recipe's families what it says of "
+        "unseen makers; folder for margins.csv and folds.json",
     )
     sub.add_argument("--version", help="the model's new version")
     sub.add_argument("--workers", type=int, default=2)
@@ -160,6 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, help="folder of held-out images with manifest.csv"
     )
     sub.add_argument("--recipe", help="take only images that it uses")
+    sub.add_argument("--unseen", type=Path, help="margins.csv of `texture --folds`")
     sub.add_argument("--tiers", default="clean,web,hard")
     sub.add_argument("--backend", default="auto")
     sub.add_argument(

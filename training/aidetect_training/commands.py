@@ -193,23 +193,25 @@ def texture(arguments: argparse.Namespace) -> None:
 
     recipe = load_recipe(arguments.recipe)
     items = [item for folder in arguments.data for item in read_dataset(folder)]
-    used = chosen(items, recipe.data) if arguments.all_origins else split(items, recipe.data)[0]
-    looked = look(used, arguments.workers)
+    then = "calibrate MODEL --data …"
     if arguments.folds:
-        print(texture_folds.write(texture_folds.measure(looked, recipe.data), arguments.folds))
+        looked = look(chosen(items, recipe.data), arguments.workers)
+        fitted, scores, found = texture_folds.fit_by_folds(looked, recipe.data)
+        print(texture_folds.write(scores, found, arguments.folds))
+        then += f" --unseen {arguments.folds / 'margins.csv'}"
+    else:
+        looked = look(split(items, recipe.data)[0], arguments.workers)
+        fitted = fit_texture(looked, recipe.data.balance)
     changes = {"version": arguments.version} if arguments.version else {}
-    if not arguments.all_origins:
-        alone = {"both": [0.0, 0.0, 0.0], "alone": [0.0, 0.0], "texture": [1.0, 1.0]}
-        changes["calibration"] = UNCALIBRATED | alone
-    fitted = fit_texture(looked, recipe.data.balance)
-    path = rewrite(arguments.model, texture=fitted, **changes)
-    then = "ship" if arguments.all_origins else "calibrate"
-    print(f"{len(looked.items):,} images; next: aidetect-train {then} {path} …")
+    alone = {**UNCALIBRATED, "both": [0.0, 0.0, 0.0], "alone": [0.0, 0.0], "texture": [1.0, 1.0]}
+    rewrite(arguments.model, texture=fitted, calibration=alone, **changes)
+    print(f"{len(looked.items):,} images; next: aidetect-train {then}")
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
     from aidetect._weights import load_package
 
+    from . import texture_folds
     from .calibrate import fit
     from .data import chosen
     from .export import rewrite
@@ -222,8 +224,11 @@ def calibrate(arguments: argparse.Namespace) -> None:
     if arguments.recipe:
         items = chosen(items, load_recipe(arguments.recipe).data)
     tiers = arguments.tiers.split(",")
-    scores = score_package(package, items, tiers, arguments.backend, crops=crops)
-    calibration = fit(scores, crops=crops)
+    unseen = texture_folds.read(arguments.unseen) if arguments.unseen else []
+    scores = score_package(package, items, tiers, arguments.backend, crops=crops, textured=not unseen)
+    if unseen:
+        scores = texture_folds.replaced(scores, unseen)
+    calibration = fit(scores, crops=crops, unseen=[one for one in unseen if one.tier in tiers])
     rewrite(arguments.model, calibration=calibration)
     print("\n".join(f"{key}: {value}" for key, value in calibration.items()))
 

@@ -117,10 +117,11 @@ def score_package(
     backend: str,
     views: str = "default",
     crops: bool = True,
+    textured: bool = True,
 ) -> list[Score]:
-    """`score` with a model package on the named backend."""
+    """`score` with a model package on the named backend, without its texture unless `textured`."""
     manifest = package.manifest
-    texture = Texture.from_dict(manifest.texture) if manifest.texture else None
+    texture = Texture.from_dict(manifest.texture) if manifest.texture and textured else None
     opened = open_backend(package, backend)
     return score(items, opened, manifest.view_size, tiers, views, texture=texture, crops=crops)
 

@@ -6,7 +6,7 @@ logistic regression's; both classes weigh the same, and within a class groups an
 weighs them.
 
 Noise and blur undo that, so whole images give more vectors: of a corner in each tier, and of centre and
-corner after a random life of scaling, blur, noise and compression. A second regression tells these from
+corner after random lives of scaling, blur, noise and compression. A second regression tells these from
 the tiers, which is what is strange to the first; a third tells AI from real by all vectors, and speaks
 there.
 """
@@ -32,7 +32,7 @@ from aidetect._texture import LENGTH, VERSION, features, squares
 from aidetect._views import scaled_square
 
 from .data import Item
-from .variants import TIERS, laundered, worn
+from .variants import TIERS, grainy, laundered, worn
 
 VIEW_SIZE = 256
 SHRINK = {"web": 0.85, "hard": 0.7}
@@ -43,6 +43,9 @@ STRENGTH = 0.005
 
 STRANGE_STRENGTH, WORN_STRENGTH = 0.01, 0.001
 """The same of the second and the third regression."""
+
+TILES = 0.25
+"""What a tile weighs beside a whole image."""
 
 LEFT_OUT = 0.01
 """Share of the views in the tiers that are strange all the same."""
@@ -79,29 +82,33 @@ def fit_texture(looked: Looked, balance: float) -> dict[str, Any]:
     if len({item.label for item in items}) < 2:
         raise ConfigurationError("a texture needs readable images of both classes. Add the others.")
     each = len(TIERS)
+    tile = np.array([len(row) == each for row in rows])
+    shares = np.where(tile, TILES, 1.0)
     margin = _regression(
         np.concatenate([row[:each] for row in rows]),
         np.repeat([item.label for item in items], each),
-        np.repeat(sample_weights(items, balance), each),
+        np.repeat(sample_weights(items, balance, shares), each),
         STRENGTH,
     )
+    times = [len(row) for row in rows]
     every = [item for item, row in zip(items, rows, strict=True) for _ in row]
-    labels = np.array([item.label for item in every])
-    worn = _regression(np.concatenate(rows), labels, sample_weights(every, balance), WORN_STRENGTH)
+    labels = np.repeat([item.label for item in items], times)
+    weights = sample_weights(every, balance, np.repeat(shares, times))
+    worn = _regression(np.concatenate(rows), labels, weights, WORN_STRENGTH)
     whole = [row for row in rows if len(row) > each]
     return {
         "version": VERSION,
         "view_size": VIEW_SIZE,
-        "margin": _digits(*margin),
-        "strange": _digits(*_strange(np.stack(whole)) if whole else (np.zeros(LENGTH), 0.0)),
-        "worn": _digits(*worn),
+        "margin": digits(*margin),
+        "strange": digits(*_strange(np.stack(whole)) if whole else (np.zeros(LENGTH), 0.0)),
+        "worn": digits(*worn),
     }
 
 
 def _strange(rows: np.ndarray) -> tuple[np.ndarray, float]:
     """What is unlike the tiers, by the vectors of whole images (n, those of `vectors`, `LENGTH`)."""
     usual = rows[:, : 2 * len(TIERS)].reshape(-1, LENGTH)
-    unlike = rows[:, 2 * len(TIERS) :].reshape(-1, LENGTH)
+    unlike = rows[:, 2 * len(TIERS) : 2 * len(TIERS) + 2].reshape(-1, LENGTH)
     labels = np.repeat([0, 1], [len(usual), len(unlike)])
     weights = len(labels) / 2 / np.where(labels, len(unlike), len(usual))
     slopes, _ = _regression(np.concatenate([usual, unlike]), labels, weights, STRANGE_STRENGTH)
@@ -120,13 +127,14 @@ def _regression(
     return slopes, float(model.intercept_[0] - slopes @ scaler.mean_)
 
 
-def _digits(slopes: np.ndarray, constant: float) -> dict[str, Any]:
+def digits(slopes: np.ndarray, constant: float) -> dict[str, Any]:
+    """A `Sum` as a dictionary, rounded to what tells."""
     return {"constant": round(constant, 6), "weights": [float(f"{slope:.5g}") for slope in slopes]}
 
 
 def vectors(item: Item) -> np.ndarray:
     """(n, `LENGTH`) of one image: in each tier; of a whole image then a corner in each tier, and centre
-    and corner of it worn. n is 0 where it cannot be read."""
+    and corner of it worn and grainy. n is 0 where it cannot be read."""
     try:
         stored = decode(item.path.read_bytes()).pixels
     except (ImageError, OSError):
@@ -146,8 +154,10 @@ def vectors(item: Item) -> np.ndarray:
             corners.append(_corner(pixels, rng))
     views = centres
     if whole:
-        pixels = decode(worn(Image.fromarray(stored))).pixels
-        views = [*centres, *corners, _centre(pixels), _corner(pixels, rng)]
+        views = [*centres, *corners]
+        for life in (worn, grainy):
+            pixels = decode(life(Image.fromarray(stored))).pixels
+            views += [_centre(pixels), _corner(pixels, rng)]
     return np.stack([features(view) for view in views])
 
 
@@ -159,14 +169,17 @@ def _corner(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     return scaled_square(pixels, rng.choice(squares(pixels.shape[1], pixels.shape[0])[1:]), VIEW_SIZE)
 
 
-def sample_weights(items: Sequence[Item], balance: float) -> np.ndarray:
-    """Both classes weigh the same; in it a group of n images n**balance, an origin likewise. Mean 1."""
+def sample_weights(
+    items: Sequence[Item], balance: float, shares: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Both classes weigh the same; in it a group of n images n**balance, an origin likewise, and each
+    image its share (n,). Mean 1."""
     groups = Counter((item.label, item.group) for item in items)
     origins = Counter((item.label, item.group, item.origin) for item in items)
     raw = np.array([
         groups[i.label, i.group] ** (balance - 1) * origins[i.label, i.group, i.origin] ** (balance - 1)
         for i in items
-    ])  # fmt: skip
+    ]) * shares  # fmt: skip
     labels = np.array([item.label for item in items])
     for label in (0, 1):
         raw[labels == label] /= raw[labels == label].sum()

@@ -1,30 +1,44 @@
-"""Measures a texture by folds that leave whole families of generators out.
+"""Fits a texture on every origin there is, and tells by folds what it would say of unseen makers.
 
-Fold k leaves out the AI images of the k-th of the recipe's `families` and a share of the real origins,
-and measures on these alone; AI images of no family are always trained on. No test set is looked at for
-it, so that a texture may be chosen by it.
+Fold k leaves out the AI images of the k-th of the recipe's `families` of generators and a share of the
+real origins, and measures on these alone; AI images of no family are always fitted on. So every whole
+image gets margins by a texture that saw neither its maker nor its origin. They tell how well it ranks,
+how far its odds are to be trusted, and how much less where a view is strange. `calibrate` takes them
+in place of the margins of the shipped texture, which has seen them all. No test set is looked at.
 """
 
+import csv
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from aidetect import ConfigurationError
-from aidetect._texture import PARTS, Texture
+from aidetect._texture import PARTS, Sum, Texture
 
 from .data import Item
 from .prepare import plain
 from .recipe_images import DataRecipe
-from .texture_fit import Looked, fit_texture, sample_weights
+from .scoring import Score
+from .texture_fit import Looked, digits, fit_texture, sample_weights
 from .variants import TIERS
 
-MEASURED = {**{tier: (n, n + len(TIERS)) for n, tier in enumerate(TIERS)}, "worn": (6, 7)}
-"""The two rows of a whole image's `vectors`, centre and corner, that its margin is the mean of."""
+MEASURED = {tier: (n, n + len(TIERS)) for n, tier in enumerate(TIERS)} | {
+    "worn": (6, 7),
+    "grainy": (8, 9),
+}
+"""Of each tier the two of a whole image's `vectors`, centre and corner, whose mean is its margin."""
+
+COLUMNS = ("path", "label", "generator", "source", "origin", "category", "tier", "margin")
+
+
+Found = dict[str, Any]
 
 
 def fold_of(item: Item, families: Sequence[Sequence[str]]) -> int | None:
@@ -35,50 +49,116 @@ def fold_of(item: Item, families: Sequence[Sequence[str]]) -> int | None:
     return next((fold for fold, family in enumerate(families) if item.generator in family), None)
 
 
-def measure(looked: Looked, recipe: DataRecipe) -> dict[str, Any]:
-    """`auc`: of each fold, by tier and worn, on the whole images that it leaves out; `mean` of these.
+def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, list[Score], Found]:
+    """A `Texture` as a dictionary, fitted on all; scores of the folds' whole images, without a network's
+    margins; and the AUC of these by fold and tier, with their mean.
 
     Raises ConfigurationError where the recipe names no families, or a fold lacks a class.
     """
     families = recipe.families
     if not families:
         raise ConfigurationError("folds need families of generators in the recipe's [data]")
-    found = []
+    folds = []
     for fold in range(len(families)):
         inside = looked.where(lambda item, fold=fold: fold_of(item, families) != fold)
         outside = looked.where(lambda item, fold=fold: fold_of(item, families) == fold)
-        texture = Texture.from_dict(fit_texture(inside, recipe.balance))
-        found.append(_areas(outside, texture, recipe.balance))
-    mean = {name: float(np.mean([one[name] for one in found])) for name in MEASURED}
-    return {"families": families, "images": len(looked.items), "auc": found, "mean": mean}
+        outside = Looked(*_whole(outside))
+        if len({item.label for item in outside.items}) < 2:
+            raise ConfigurationError(f"fold {fold + 1} leaves out no whole images of one of the classes")
+        told = _told(Texture.from_dict(fit_texture(inside, recipe.balance)), np.stack(outside.rows))
+        folds.append((outside.items, told))
+    items = [item for part, _ in folds for item in part]
+    slope, shift = _trust(items, np.concatenate([told for _, told in folds]), recipe.balance)
+    scores, areas = [], []
+    for part, told in folds:
+        margins = told @ (1.0, slope, shift)
+        areas.append(_areas(part, margins, recipe.balance))
+        scores += [
+            Score(item, tier, (), 0, 0, 0, 0.0, float(margin))
+            for item, row in zip(part, margins, strict=True)
+            for tier, margin in zip(MEASURED, row, strict=True)
+        ]
+    texture = fit_texture(looked, recipe.balance)
+    worn = Sum.from_dict(texture["worn"])
+    texture["worn"] = digits(slope * worn.weights, slope * worn.constant + shift)
+    mean = {tier: float(np.mean([one[tier] for one in areas])) for tier in MEASURED}
+    found = {"families": families, "images": len(items), "auc": areas, "mean": mean}
+    return texture, scores, found | {"worn": {"slope": slope, "shift": shift}}
 
 
-def _areas(looked: Looked, texture: Texture, balance: float) -> dict[str, float]:
+def _whole(looked: Looked) -> tuple[list[Item], list[np.ndarray]]:
     pairs = [pair for pair in zip(looked.items, looked.rows, strict=True) if len(pair[1]) > len(TIERS)]
-    labels = [item.label for item, _ in pairs]
-    if len(set(labels)) < 2:
-        raise ConfigurationError("a fold leaves out no whole images of one of the classes")
-    weights = sample_weights([item for item, _ in pairs], balance)
-    margins = told(texture, np.stack([row for _, row in pairs]))
+    return [item for item, _ in pairs], [row for _, row in pairs]
+
+
+def _told(texture: Texture, rows: np.ndarray) -> np.ndarray:
+    """(n, tiers, 3) of whole images' vectors (n, 10, `LENGTH`): what of a margin is the first sum's and
+    what that of strange views, and how strange the views are, 0 to 1."""
+    roots = rows.reshape(*rows.shape[:2], PARTS, -1)
+    share = texture.strange(roots).clip(0, 1)
+    parts = np.stack(((1 - share) * texture.margin(roots), share * texture.worn(roots), share), axis=-1)
+    return np.stack([parts[:, list(two)].mean(axis=1) for two in MEASURED.values()], axis=1)
+
+
+def _trust(items: Sequence[Item], told: np.ndarray, balance: float) -> tuple[float, float]:
+    """Slope and shift that give what is said of strange views the same odds as the rest."""
+    labels = np.repeat([item.label for item in items], len(MEASURED))
+    weights = np.repeat(sample_weights(items, balance), len(MEASURED))
+    model = LogisticRegression(C=1e3).fit(told.reshape(-1, 3), labels, sample_weight=weights)
+    usual, strange, shift = model.coef_[0]
+    if usual <= 0:
+        raise ConfigurationError("of makers that it has not seen this texture tells nothing")
+    return max(0.0, float(strange / usual)), float(shift / usual)
+
+
+def _areas(items: Sequence[Item], margins: np.ndarray, balance: float) -> dict[str, float]:
+    labels, weights = [item.label for item in items], sample_weights(items, balance)
     return {
-        name: float(roc_auc_score(labels, margins[:, list(two)].mean(axis=1), sample_weight=weights))
-        for name, two in MEASURED.items()
+        tier: float(roc_auc_score(labels, one, sample_weight=weights))
+        for tier, one in zip(MEASURED, margins.T, strict=True)
     }
 
 
-def told(texture: Texture, rows: np.ndarray) -> np.ndarray:
-    """Margins (…,) of `features` (…, `LENGTH`)."""
-    roots = rows.reshape(*rows.shape[:-1], PARTS, -1)
-    share = texture.strange(roots).clip(0, 1)
-    return (1 - share) * texture.margin(roots) + share * texture.worn(roots)
-
-
-def write(found: dict[str, Any], out: Path) -> str:
-    """`folds.json` in `out`; returns a table."""
+def write(scores: Sequence[Score], found: dict[str, Any], out: Path) -> str:
+    """`margins.csv` and `folds.json` in `out`; returns a table of the AUC."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "folds.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    with open(out / "margins.csv", "w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table)
+        writer.writerow(COLUMNS)
+        for score in scores:
+            told = (getattr(score.item, key) for key in COLUMNS[1:6])
+            writer.writerow((score.item.path.name, *told, score.tier, f"{score.texture:.5f}"))
     rows = [(f"fold {n + 1}", one) for n, one in enumerate(found["auc"])] + [("mean", found["mean"])]
     head = f"| AUC | {' | '.join(MEASURED)} |\n|---|{'---|' * len(MEASURED)}\n"
     return head + "\n".join(
         f"| {name} | {' | '.join(f'{one[tier]:.3f}' for tier in MEASURED)} |" for name, one in rows
     )
+
+
+def read(path: Path) -> list[Score]:
+    """The scores of a `margins.csv`; raises ConfigurationError for a file of another kind."""
+    try:
+        with open(path, newline="", encoding="utf-8") as table:
+            return [
+                Score(
+                    Item(Path(row["path"]), int(row["label"]), *(row[key] for key in COLUMNS[2:6])),
+                    row["tier"], (), 0, 0, 0, 0.0, float(row["margin"]),
+                )
+                for row in csv.DictReader(table)
+            ]  # fmt: skip
+    except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{path} is no margins.csv of `texture --folds` ({error}).") from None
+
+
+def replaced(scores: Sequence[Score], unseen: Sequence[Score]) -> list[Score]:
+    """The scores with the textures of `unseen`; those of other images and tiers are left out.
+
+    Raises ConfigurationError where none is left.
+    """
+    known = {(one.item.path.name, one.tier): one.texture for one in unseen}
+    keyed = [(score, (score.item.path.name, score.tier)) for score in scores]
+    kept = [replace(score, texture=known[key]) for score, key in keyed if key in known]
+    if not kept:
+        raise ConfigurationError("the margins are of other images. Give those of the same ones.")
+    return kept

@@ -94,20 +94,38 @@ def _social(image: Image.Image) -> bytes:
 def worn(image: Image.Image) -> bytes:
     """After a random life: scaled down to as little as a quarter, blurred, made noisy (now and then in
     gray alone) and compressed, each at times. The same image has the same life each time."""
+    return _life(image, scaling=0.5, blur=0.4, noise=0.4, sigma=(0.7, 12), compression=0.6)
+
+
+def grainy(image: Image.Image) -> bytes:
+    """After a random life, as `worn`, with noise always, and coarser."""
+    return _life(image, scaling=0.4, blur=0.2, noise=1.0, sigma=(1.0, 15), compression=0.4)
+
+
+def _life(
+    image: Image.Image,
+    scaling: float,
+    blur: float,
+    noise: float,
+    sigma: tuple[float, float],
+    compression: float,
+) -> bytes:
+    """Each with its chance; `sigma`: the least deviation of the noise, and how many times as much the
+    most is."""
     rng = random.Random(zlib.crc32(image.tobytes()))
-    if rng.random() < 0.5:
+    if rng.random() < scaling:
         scale = max(0.25 * 4 ** rng.random(), 100 / min(image.size))
         if scale < 1:
             image = image.resize(_scaled_size(image, scale), rng.choice(FILTERS))
-    if rng.random() < 0.4:
+    if rng.random() < blur:
         image = image.filter(ImageFilter.GaussianBlur(0.4 * 6 ** rng.random()))
-    if rng.random() < 0.4:
-        noise = np.random.default_rng(rng.getrandbits(64)).standard_normal((*image.size[::-1], 3))
+    if rng.random() < noise:
+        grain = np.random.default_rng(rng.getrandbits(64)).standard_normal((*image.size[::-1], 3))
         if rng.random() < 0.3:
-            noise[:] = noise[..., :1]
-        pixels = np.asarray(image, np.float32) + noise * 0.7 * 12 ** rng.random()
+            grain[:] = grain[..., :1]
+        pixels = np.asarray(image, np.float32) + grain * sigma[0] * sigma[1] ** rng.random()
         image = Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
-    if rng.random() < 0.6:
+    if rng.random() < compression:
         image = compressed(image, (30, 95), rng)
     return _png(image)
 
@@ -131,6 +149,7 @@ VARIANTS: dict[str, Variant | None] = {
         for tier, limits in TIERS.items()
     },
     "worn": worn,
+    "grainy": grainy,
     **SHEET,
 }
 """All that `--tiers` may name; None: the file as it is stored."""
