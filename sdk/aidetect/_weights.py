@@ -156,7 +156,8 @@ def load_package(
     """Reads and checks a package.
 
     `model`: None for the shipped one; a name (letters, digits, `.`, `_`, `-`), looked up in
-    `models_folder()`; or a path to one of the package's files or to a folder that holds only it.
+    `models_folder()`, and else the shipped one's; or a path to one of the package's files or to a
+    folder that holds only it.
     A string is a path if it holds a separator or ends in .json, .safetensors, .onnx; a
     `PathLike` always is. `trusted_keys`: PEM public keys, by default those in the file that
     AIDETECT_MODEL_KEYS names. Where there are any, a model loaded by name has to be signed by one,
@@ -181,6 +182,8 @@ def load_package(
             )
         path = models_folder() / f"{text}.json"
         if not os.path.isfile(path):
+            if text == _pins.MODEL:
+                return load_package()
             known = ", ".join(m.name for m in list_models()) or "none"
             raise ModelNotFoundError(
                 f"no model {text!r} in {path.parent}; known: {known}. Copy its files there, name the "

@@ -347,3 +347,8 @@ def test_the_home_of_nobody_is_a_folder_that_is_not_there(monkeypatch: pytest.Mo
     monkeypatch.setenv("AIDETECT_MODEL_KEYS", "~no-such-user/keys.pem")
     with pytest.raises(ConfigurationError, match="AIDETECT_MODEL_KEYS"):
         load_package("mine")
+
+
+def test_the_shipped_model_has_the_name_that_the_list_shows() -> None:
+    [listed] = list_models()
+    assert load_package(listed.name).manifest == load_package().manifest
