@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aidetect import AidetectError
 
-from . import commands
+from . import commands, model_commands
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +35,8 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
         sub = subparsers.add_parser(name, help=text, description=text)
-        sub.set_defaults(run=getattr(commands, name))
+        where = commands if hasattr(commands, name) else model_commands
+        sub.set_defaults(run=getattr(where, name))
         return sub
 
     sub = command(
