@@ -1,6 +1,9 @@
 """Reads the bytes of an image from what a caller may give: bytes, a path, a binary file object."""
 
 import os
+import select
+import stat
+import sys
 from typing import Any
 
 from ._errors import (
@@ -14,6 +17,9 @@ from ._text import printable
 
 _PART = 8_000_000
 """Bytes read at once."""
+
+WRITER_SECONDS = 10.0
+"""How long a pipe with a name may wait for somebody who writes into it."""
 
 
 def name_of(image: Any) -> str | None:
@@ -53,6 +59,8 @@ def _read_file(path: "str | os.PathLike[str]", limit: int) -> bytes:
     """At most `limit` + 1 bytes of a file."""
     name = printable(os.fsdecode(path)) or "(no name)"
     try:
+        if sys.platform != "win32" and stat.S_ISFIFO(os.stat(path).st_mode):
+            return _read_pipe(path, name, limit)
         with open(path, "rb") as file:
             return read_up_to(file, limit)
     except FileNotFoundError:
@@ -66,6 +74,30 @@ def _read_file(path: "str | os.PathLike[str]", limit: int) -> bytes:
         raise InputError(
             f"{name}: cannot be read ({reason}). Check the path and its permissions."
         ) from None
+
+
+def _read_pipe(path: "str | os.PathLike[str]", name: str, limit: int) -> bytes:
+    """At most `limit` + 1 bytes of a pipe that has a name, be it that of a shell's `<(…)`.
+
+    Opening one waits for a writer, for ever where none comes: so it is opened without waiting. What
+    then comes may take its time. Raises InputError where there is no writer after WRITER_SECONDS.
+    """
+
+    def at_once(path: str, flags: int) -> int:
+        return os.open(path, flags | os.O_NONBLOCK)
+
+    with open(path, "rb", buffering=0, opener=at_once) as file:
+        waiting = select.poll()
+        waiting.register(file, select.POLLIN)
+        came = waiting.poll(1000 * WRITER_SECONDS)
+        first = file.read(1)  # None: there is a writer, who has not written yet
+        if not came and first == b"":
+            raise InputError(
+                f"{name}: a pipe that nobody writes into; waited {WRITER_SECONDS:g} seconds. Start what"
+                " writes into it first, or check a file."
+            )
+        os.set_blocking(file.fileno(), True)
+        return (first or b"") + read_up_to(file, limit - len(first or b""))
 
 
 def _read_object(file: Any, limit: int) -> bytes:

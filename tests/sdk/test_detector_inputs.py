@@ -3,7 +3,9 @@
 import io
 import os
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,16 @@ from aidetect import (
     NotAnImageError,
     UnsupportedFormatError,
     Verdict,
+    _reading,
 )
 
 from .image_files import noise, save
 from .origin import Origin
 
+PATIENCE = 90.0
 PNG = save(noise(), "PNG")
+
+pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +84,61 @@ def test_an_unbuffered_pipe_is_read_to_its_end(detector: Detector) -> None:
         verdict = detector.check(file)
     writer.join()
     assert verdict.image.bytes == len(data)
+
+
+@pipes
+def test_a_named_pipe_that_nobody_writes_into_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_reading, "WRITER_SECONDS", 0.2, raising=False)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(_reading.read, path, 1000)
+        try:
+            with pytest.raises(InputError, match=r"pipe: a pipe that nobody writes into.*Start what"):
+                reading.result(timeout=PATIENCE)
+        finally:
+            os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # lets go of one that waits
+
+
+@pipes
+@pytest.mark.parametrize("pause", [0.0, 0.5], ids=["at once", "late"])
+def test_a_named_pipe_is_read_whole_however_slow_its_writer(
+    pause: float, tmp_path: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, data = tmp_path / "pipe", save(noise(500, 400), "PNG")  # more than a pipe holds
+    os.mkfifo(path)
+    opened = threading.Event()
+
+    def write() -> None:
+        with open(path, "wb", buffering=0) as end:
+            opened.set()
+            time.sleep(pause)
+            end.write(data[:1])
+            time.sleep(pause)
+            end.write(data[1:])
+
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # lets the writer in before the detector
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(write)
+        assert opened.wait(PATIENCE)
+        monkeypatch.setattr(_reading, "WRITER_SECONDS", 0.2 * pause, raising=False)
+        assert detector.check(path).image.bytes == len(data)
+        writing.result(timeout=PATIENCE)
+    os.close(reader)
+
+
+@pipes
+def test_the_pipe_of_a_shell_is_read_to_its_end(detector: Detector) -> None:
+    """What `<(…)` gives a program: the name of an open pipe, whose writer may have left."""
+    reading, writing = os.pipe()
+    with open(writing, "wb") as end:
+        end.write(PNG)
+    assert detector.check(f"/dev/fd/{reading}").image.bytes == len(PNG)
+    with pytest.raises(NotAnImageError, match="empty"):
+        detector.check(f"/dev/fd/{reading}")
+    os.close(reading)
 
 
 def test_a_generous_limit_takes_no_memory(tmp_path: Path) -> None:
