@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from aidetect import TooLargeError
+from aidetect._text import printable
 
 from ._problems import RequestError
 
@@ -88,7 +89,14 @@ class Bodies:
         self._watchdog = _Watchdog(seconds)
 
     def read(self, limit: int) -> bytes:
-        """The raw body. Raises TooLargeError, or RequestError where it is late or cut short."""
+        """The raw body. Raises TooLargeError, or RequestError where it is late, cut short or packed."""
+        if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise RequestError(
+                "A body with a Content-Encoding is not unpacked here. Send it as it is.",
+                status=415,
+                code="unsupported_media_type",
+                headers={"Accept-Encoding": "identity"},
+            )
         declared = request.content_length
         if declared is not None and declared > limit:
             raise _too_large(limit)
@@ -114,8 +122,8 @@ class Bodies:
         return data
 
     def read_form(self, limit: int) -> tuple[dict[str, str], dict[str, bytes]]:
-        """Fields and files of a multipart body, the first of each name. All of it stays in memory:
-        nobody's image is written to a disk."""
+        """Fields and files of a multipart body. All of it stays in memory: nobody's image is written
+        to a disk. Raises what `read` does, and RequestError where a name is there twice."""
         data = self.read(limit)
         parser = FormDataParser(
             stream_factory=lambda *_, **__: io.BytesIO(),
@@ -138,6 +146,15 @@ class Bodies:
             raise RequestError(
                 "The body is no multipart form. Correct it.", status=400, code="bad_request"
             ) from None
+        names = [name for part in (fields, files) for name, _ in part.items(multi=True)]
+        for name, times in Counter(names).items():
+            if times > 1:
+                raise RequestError(
+                    f"The form has the field `{printable(name, 100)}` {times} times. Send it once; "
+                    "each image is a request of its own.",
+                    status=400,
+                    code="bad_request",
+                )
         return dict(fields.items()), {name: file.read() for name, file in files.items()}
 
 

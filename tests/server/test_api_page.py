@@ -83,12 +83,13 @@ def test_the_page_names_every_route(root: Path, app: Flask) -> None:
             assert path in page or path.replace("$CHECK", "{id}") in page, rule.rule
 
 
-def test_the_page_knows_every_code_that_the_server_has(root: Path) -> None:
+def test_the_page_knows_every_code_that_the_server_has_beside_its_status(root: Path) -> None:
     page = (root / "docs" / "api.md").read_text(encoding="utf-8")
-    sources = (root / "server" / "aidetect_server").glob("_*.py")
-    codes = {
-        code for path in sources for code in re.findall(r'\bcode="([a-z_]+)"', path.read_text("utf-8"))
-    }
-    elsewhere = {"pairing_code_wrong", "origin_not_allowed", "image_mismatch", "reports_full"}
-    assert "truncated" in codes
-    assert {code for code in codes - elsewhere if f"`{code}`" not in page} == set()
+    rows = dict(re.findall(r"^\| (\d{3}) \| (.*?) \|", page, re.MULTILINE))
+    source = "".join(
+        path.read_text("utf-8") for path in (root / "server" / "aidetect_server").glob("_*.py")
+    )
+    raised = set(re.findall(r'\bstatus=(\d{3}),\s+code="([a-z_]+)"', source))
+    assert {code for _, code in raised} == set(re.findall(r'\bcode="([a-z_]+)"', source))
+    assert ("400", "truncated") in raised
+    assert {(status, code) for status, code in raised if f"`{code}`" not in rows[status]} == set()

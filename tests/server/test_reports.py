@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
+from werkzeug.datastructures import MultiDict
 from werkzeug.test import TestResponse
 
 from aidetect import ConfigurationError, ImageInfo, ModelInfo, Reason, Verdict
@@ -102,6 +103,13 @@ def test_another_image_than_the_one_checked_is_refused(
     answer = send_form(client, IMAGE + b"!", check=check["id"])
     assert answer.status_code == 422 and answer.json["code"] == "image_mismatch"
     assert store.list() == []
+
+
+def test_a_form_that_says_a_thing_twice_is_refused(client: FlaskClient, check: dict[str, Any]) -> None:
+    both = MultiDict([("check", check["id"]), ("label", "real"), ("label", "ai")])
+    answer = client.post("/v1/reports", data=both, content_type="multipart/form-data")
+    assert (answer.status_code, answer.json["code"]) == (400, "bad_request")
+    assert "`label` 2 times" in answer.json["detail"]
 
 
 def test_a_form_needs_no_image(client: FlaskClient, check: dict[str, Any]) -> None:

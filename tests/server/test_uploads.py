@@ -1,5 +1,6 @@
 """Uploads in this process: raw bytes, forms, what is refused, what is kept."""
 
+import gzip
 import hashlib
 import io
 from dataclasses import replace
@@ -9,6 +10,7 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 from redis import Redis
+from werkzeug.datastructures import MultiDict
 
 from aidetect_server import create_app
 from aidetect_server._settings import ServerSettings
@@ -83,6 +85,39 @@ def test_what_is_no_image_is_refused(
 def test_a_form_of_many_parts_is_refused(client: FlaskClient) -> None:
     form = {f"field{number}": (io.BytesIO(b"x"), "x") for number in range(50)}
     assert client.post("/v1/uploads", data=form).status_code == 413
+
+
+@pytest.mark.parametrize("again", [IMAGE, b"another"], ids=["the same", "another"])
+def test_a_form_with_two_images_is_refused(client: FlaskClient, again: bytes) -> None:
+    form = MultiDict(("image", (io.BytesIO(data), "a.jpg")) for data in (IMAGE, again))
+    answer = client.post("/v1/uploads", data=form)
+    assert (answer.status_code, answer.json["code"]) == (400, "bad_request")
+    assert "`image` 2 times" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "data"),
+    [
+        ("/v1/uploads", "image/jpeg", gzip.compress(IMAGE)),
+        ("/v1/uploads", "multipart/form-data; boundary=x", b"--x--"),
+        ("/v1/checks", "application/json", gzip.compress(b'{"url": "https://example.org/"}')),
+        ("/v1/reports", "application/json", gzip.compress(b"{}")),
+    ],
+    ids=["image", "form", "check", "report"],
+)
+def test_a_packed_body_is_refused_and_what_is_taken_is_told(
+    client: FlaskClient, path: str, kind: str, data: bytes
+) -> None:
+    answer = client.post(path, data=data, content_type=kind, headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.json["code"]) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.json["detail"]
+    assert answer.headers["Accept-Encoding"] == "identity"
+
+
+def test_a_body_may_be_said_to_be_as_it_is(client: FlaskClient) -> None:
+    plain = {"Content-Encoding": "Identity"}
+    answer = client.post("/v1/uploads", data=IMAGE, content_type="image/jpeg", headers=plain)
+    assert answer.status_code == 202
 
 
 def test_an_upload_may_be_as_large_as_the_limit_not_larger(settings: ServerSettings, key: str) -> None:
