@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from aidetect._cli import main
-from aidetect._weights import Manifest
+from aidetect._pins import MODEL
+from aidetect._weights import SHIPPED_FOLDER, Manifest
 
 
 def make_package(folder: Path, name: str = "mine", about: str = "") -> Path:
@@ -175,6 +176,11 @@ def test_a_model_that_is_not_there_is_one_sentence(capsys: pytest.CaptureFixture
         assert one_line_of_error(capsys)[:-1].isprintable()
 
 
-def test_the_shipped_model_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "verify"]) == 0
+@pytest.mark.parametrize(
+    "named", [[], [MODEL], [str(SHIPPED_FOLDER)]], ids=["not", "by name", "by path"]
+)
+def test_the_shipped_model_is_whole_however_it_is_named(
+    named: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "verify", *named]) == 0
     assert "released with" in capsys.readouterr().out

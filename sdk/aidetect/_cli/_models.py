@@ -57,17 +57,19 @@ def show_list(options: Namespace) -> int:
 
 
 def verify(options: Namespace) -> int:
-    """Raises ModelError where anything is wrong, a missing signature too if a key was asked for."""
+    """Raises ModelError where anything is wrong, a missing signature too if a key was asked for and
+    the model is not the one that is released with aidetect."""
+    from .._pins import MANIFEST_SHA256
     from .._signatures import trusted_keys
     from .._weights import load_package
 
     keys = None if options.key is None else [_read_key(options.key)]
     package = load_package(options.model, trusted_keys=keys)
     name = f"{package.manifest.name} {printable(package.manifest.version)}"
-    if options.model is None:
-        print(f"{name}: whole, and the one that this version of aidetect was released with")
-    elif package.signed:
+    if package.signed:
         print(f"{name}: whole, and signed with a trusted key")
+    elif package.manifest_sha256 == MANIFEST_SHA256:
+        print(f"{name}: whole, and the one that this version of aidetect was released with")
     elif trusted_keys(keys):
         raise ModelIntegrityError(
             f"{name}: whole, but not signed; ask its maker for {name.split()[0]}.sig"
