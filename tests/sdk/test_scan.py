@@ -19,6 +19,7 @@ from aidetect import ConfigurationError, InputNotFoundError, Verdict
 from aidetect._cli import main
 from aidetect._scan import Journal, Row, check_table, write_table
 
+from .image_files import noise, save
 from .verdicts import verdict
 
 FAST = ["--views", "fast", "--threads", "1", "--backend", "onnx"]
@@ -77,6 +78,16 @@ def test_a_folder_becomes_a_table(
     bad, summary = shown.err.splitlines()
     assert bad.startswith(f"aidetect: {folder / 'bad.jpg'} is text")
     assert summary.startswith("aidetect: 7 files (2 duplicates): ") and "1 not checked" in summary
+
+
+def test_one_is_not_counted_as_many(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = tmp_path / "a.png", tmp_path / "out.csv"
+    path.write_bytes(save(noise(), "PNG"))
+    assert scan(path, "--out", out) == 0
+    assert capsys.readouterr().err.startswith("aidetect: 1 file: ")
+    (tmp_path / "b.png").write_bytes(path.read_bytes())
+    assert scan(tmp_path, "--out", out) == 0
+    assert capsys.readouterr().err.startswith("aidetect: 2 files (1 duplicate): ")
 
 
 def test_without_a_table_it_prints_lines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

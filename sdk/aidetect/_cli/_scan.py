@@ -152,9 +152,13 @@ def _conclude(journal: "Journal", options: Namespace) -> int:
         say(f"… and {failed - _LISTED:,} more that could not be checked{more}")
     parts = [f"{counts['ai']:,} AI", f"{counts['real']:,} not AI", f"{counts['uncertain']:,} uncertain"]
     parts += [f"{failed:,} not checked"] if failed else []
-    same = f" ({counts['duplicates']:,} duplicates)" if counts["duplicates"] else ""
+    same = f" ({_counted(counts['duplicates'], 'duplicate')})" if counts["duplicates"] else ""
     files = counts["ai"] + counts["real"] + counts["uncertain"] + failed
-    say(f"{files:,} files{same}: {', '.join(parts)}")
+    say(f"{_counted(files, 'file')}{same}: {', '.join(parts)}")
     if any(counts[label] for label in options.fail_on):
         return FAIL_ON_MET
     return NOT_CHECKED if failed else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" + ("" if number == 1 else "s")
