@@ -145,7 +145,9 @@ class Fetcher:
     def _prepare(self, url: str, name: str, extra: Mapping[str, str]) -> requests.PreparedRequest:
         try:
             parts = urllib3.util.parse_url(url if len(url) <= MAX_URL_LENGTH else "")
-            if len(url) > MAX_URL_LENGTH:
+            if url[:5].lower() == "data:":
+                problem = "an address that is itself the image (data:) is not supported"
+            elif len(url) > MAX_URL_LENGTH:
                 problem = f"an address of more than {MAX_URL_LENGTH:,} characters is not fetched"
             elif parts.scheme not in ("http", "https"):
                 problem = "only http:// and https:// addresses can be fetched"
@@ -214,7 +216,10 @@ def fetch(
 
 def shown(url: str) -> str:
     """`url` fit for messages and logs: no query, fragment or user name and password, no control
-    characters; where it cannot be taken apart for certain and may hold a password, nothing of it."""
+    characters, no image (`data:`); where it cannot be taken apart for certain and may hold a
+    password, nothing of it."""
+    if url[:5].lower() == "data:":
+        return "data:…"
     if len(url) > MAX_URL_LENGTH:
         return f"(an address of {len(url):,} characters)"
     try:

@@ -6,12 +6,12 @@ import unicodedata
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|(?i:data:image/)")
 
 
 def is_url(text: str) -> bool:
-    """Whether an input is to be fetched. Also with a scheme that will be refused, such as file:,
-    which then is said of it, instead of that there is no such file. `C://` is a drive."""
+    """Whether an input is to be fetched. Also with a scheme that will be refused, such as file: or
+    data:, which then is said of it, instead of that there is no such file. `C://` is a drive."""
     return _URL.match(text) is not None
 
 

@@ -18,6 +18,7 @@ from aidetect import (
     Detector,
     InputError,
     InputNotFoundError,
+    InvalidURLError,
     ModelIntegrityError,
     NotAnImageError,
     UnsupportedFormatError,
@@ -171,6 +172,16 @@ def test_a_path_with_two_slashes_is_no_url(detector: Detector) -> None:
     for path in ("./a://b.jpg", "C://photos/b.jpg"):
         with pytest.raises(InputNotFoundError, match="no such file"):
             detector.check(path)
+
+
+@pytest.mark.parametrize("times", [1, 1000], ids=["short", "long"])
+@pytest.mark.parametrize("scheme", ["data:image/png", "DATA:image/x"])
+def test_an_image_in_an_address_is_refused_as_that_and_not_repeated(
+    scheme: str, times: int, detector: Detector
+) -> None:
+    with pytest.raises(InvalidURLError, match=r"\(data:\) is not supported") as caught:
+        detector.check(f"{scheme};base64,{'iVBORw0K' * times}")
+    assert caught.value.input == "data:…" and "iVBOR" not in caught.value.message
 
 
 def test_what_a_url_brings_is_called_by_it_without_its_query(detector: Detector, origin: Origin) -> None:
