@@ -105,6 +105,22 @@ def test_options_and_inputs_may_be_mixed_and_all_after_two_dashes_are_inputs() -
     assert parser.parse_args(["check", "--", "-d"]).inputs == ["-d"]
 
 
+@pytest.mark.parametrize("name", ["-dash.jpg", "-rash.jpg", "--views.png"])
+def test_a_file_that_was_taken_for_options_is_told_how_to_be_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", name]) == 2
+    assert "./" not in capsys.readouterr().err, "there is no such file"
+    Path(name).write_bytes(b"x")
+    assert main(["check", name]) == 2
+    shown = capsys.readouterr().err
+    assert f"given as ./{name}, or after --" in shown and shown.count("\n") == 1
+    for right in ([f"./{name}"], ["--", name]):
+        assert main(["claims", *right]) == 1
+        assert f"{name} is" in capsys.readouterr().err, "read, and no image"
+
+
 def test_views_are_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     main(["check", "--help"])
     assert "{" + ",".join(PROFILES) + "}" in capsys.readouterr().out

@@ -1,6 +1,7 @@
 """argparse with the manners of this command line."""
 
 import argparse
+import os
 from typing import Any, NoReturn, TypeAlias
 
 from .._text import printable
@@ -16,16 +17,22 @@ class Parser(argparse.ArgumentParser):
 
     With `many`, a destination's name, the parser has one positional argument, that list, whose
     words may stand anywhere (`check a.jpg --json b.jpg`; argparse takes one run of them) and are
-    all that follows `--`. It has to end up with a word at least.
+    all that follows `--`. It has to end up with a word at least. Where a file was taken for options,
+    the error says how to name it.
     """
 
     def __init__(self, *, many: str | None = None, **arguments: Any) -> None:
         arguments.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(allow_abbrev=False, **arguments)
         self._many = many
+        self._words: list[str] = []
 
     def error(self, message: str) -> NoReturn:
-        say(f"{printable(message, 1000)}; `{self.prog} --help` lists what can be given")
+        advice = f"`{self.prog} --help` lists what can be given"
+        for word in self._words:
+            if word.startswith("-") and word not in self._option_string_actions and os.path.exists(word):
+                advice = f"the file of that name is given as ./{printable(word)}, or after --"
+        say(f"{printable(message, 1000)}; {advice}")
         self.exit(2)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -33,6 +40,7 @@ class Parser(argparse.ArgumentParser):
             return super().parse_known_args(args, namespace)
         words = list(args or ())
         end = words.index("--") if "--" in words else len(words)
+        self._words = words[:end]
         options, rest = super().parse_known_args(words[:end], namespace)
         unknown = [word for word in rest if word.startswith("-") and word != "-"]
         many = getattr(options, self._many) + [word for word in rest if word not in unknown]
