@@ -35,6 +35,12 @@ test("numbers are written as the language does, and no probability is a certaint
   assert.match(id("fact_pixels", { width: 4000, height: 3000 }), /^4\.000 × 3\.000/);
 });
 
+test("one pixel is not counted as many", () => {
+  const tiny = verdict({ reasons: [{ code: "too_small", text: "", params: { side: 1, needed: 64 } }] });
+  assert.deepEqual(reasons(tiny, en), ["The shorter side is 1 px long; 64 px are needed."]);
+  assert.deepEqual(reasons(tiny, id), ["Sisi terpendek 1 px; yang dibutuhkan 64 px."]);
+});
+
 test("the sentence is of what decided", () => {
   assert.equal(sentence(verdict(), en), "The model puts the chance that AI made this image at 87%.");
   assert.match(sentence(verdict({ decided_by: "metadata", probability: 0.1 }), en), /^The file itself says/);
