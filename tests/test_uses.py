@@ -8,9 +8,13 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+
+from aidetect import ConfigurationError, Detector
+from aidetect._detector import _OWN
 
 from .sdk.api_server import KEY, ApiServer
 from .sdk.verdicts import verdict
@@ -98,6 +102,24 @@ def test_status_3_says_that_there_is_one(folder: Path) -> None:
     flat.close()
     command = next(command for command in COMMANDS if "--fail-on" in command and "scan" in command)
     assert run([sys.executable, "-m", *shlex.split(command)], folder).returncode == 3
+
+
+def test_the_page_names_each_option_that_makes_the_model_here_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    named = set(
+        re.findall(r"`(\w+)`", PAGE.partition("option of a model of one's own (")[2].split(")")[0])
+    )
+    given = {"model": "default", "backend": "onnx", "device": "cpu", "views": "fast", "threads": 1}
+    given["allow_private"] = True
+    assert named == set(given) == {*_OWN, "allow_private"}
+    monkeypatch.setenv("AIDETECT_URL", "http://127.0.0.1:9")
+    assert Detector().backend == "server"
+    for name, value in given.items():
+        options: dict[str, Any] = {name: value}
+        assert Detector(**options).backend != "server", name
+        with pytest.raises(ConfigurationError, match=name):
+            Detector(url="http://127.0.0.1:9", **options)
 
 
 class Text(HTMLParser):
