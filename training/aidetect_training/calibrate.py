@@ -1,7 +1,7 @@
 """Fits the map from margins to probability, and the two thresholds, on held-out images."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ def fit(
     ai_error: float = AI_ERROR,
     real_error: float = REAL_ERROR,
     crops: bool = True,
-    unseen: Sequence[Score] = (),
+    unseen: Sequence[Sequence[Score]] = (),
 ) -> dict[str, Any]:
     """A `Calibration` as a dictionary, fitted on all tiers of the scores together.
 
@@ -33,9 +33,11 @@ def fit(
     Where no threshold keeps such a rate, the result states the one that is reached. Without `crops`
     native views get weight 0 and need not be in the scores.
 
-    `unseen`: further scores that have a texture's margins alone, by one that had not seen them, such
-    as those of `texture_folds`. Then the first scores tell what network and texture weigh beside each
-    other, and these, with a network that is of no opinion, the odds and the thresholds.
+    `unseen`: folds of further scores that have a texture's margins alone, by one that had not seen
+    them, such as those of `texture_folds`. Then the first scores tell what network and texture weigh
+    beside each other, and these, with a network that is of no opinion, the odds and the thresholds.
+    `ai_error` is kept in each fold by itself, since to accuse somebody is the worse error and folds
+    differ; `real_error` over all.
     """
     labels = np.array([score.item.label for score in scores])
     if len(set(labels.tolist())) < 2:
@@ -60,20 +62,19 @@ def fit(
         if fitted[1]:  # else crops need not be looked at, and images with and without them are alike
             both, texture = (fitted[0], fitted[1], fitted[3]), (fitted[2], slope)
     draft = Calibration(both, alone, FLOOR, 1 - FLOOR, FLOOR, ai_error, real_error, texture)
+    folds = np.zeros(len(scores), int)
     if unseen:
-        draft, probabilities = _told_by(unseen, draft, float(np.average(globals_, weights=weights)))
-        scores, weights = unseen, _weights(unseen)
-        labels = np.array([score.item.label for score in scores])
+        folds = np.repeat(np.arange(len(unseen)), [len(fold) for fold in unseen])
+        scores = [score for fold in unseen for score in fold]
+        draft, probabilities = _told_by(scores, draft, float(np.average(globals_, weights=weights)))
+        labels, weights = np.array([score.item.label for score in scores]), _weights(scores)
     else:
         probabilities = np.array(
             [draft.probability(m, t) for m, t in zip(margins, textures.tolist(), strict=True)]
         )
-    tiers = np.array([score.tier for score in scores])
-    parts = [
-        [(probabilities[chosen], weights[chosen]) for tier in np.unique(tiers)
-         if (chosen := (labels == label) & (tiers == tier)).any()]
-        for label in (0, 1)
-    ]  # fmt: skip
+    tiers = [score.tier for score in scores]
+    parts = [_parts(probabilities, weights, labels == 0, list(zip(tiers, folds, strict=True))),
+             _parts(probabilities, weights, labels == 1, tiers)]  # fmt: skip
     ai_from = max(_quantile(p, w, 1 - ai_error) for p, w in parts[0])
     real_to = min(_quantile(p, w, real_error) for p, w in parts[1])
     # A strong model needs no doubt: then one threshold serves both, where either error is kept.
@@ -84,6 +85,16 @@ def fit(
     real_error = max(real_error, *(float(w[p <= real_to].sum() / w.sum()) for p, w in parts[1]))
     reached = {"ai_error": round(ai_error, 4), "real_error": round(real_error, 4)}
     return asdict(replace(draft, ai_from=ai_from, real_to=real_to, **reached))
+
+
+def _parts(
+    probabilities: np.ndarray, weights: np.ndarray, wanted: np.ndarray, keys: Sequence[Hashable]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Probabilities and weights of the wanted scores, one pair for each key."""
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    number = np.array([numbers[key] for key in keys])
+    chosen = [wanted & (number == one) for one in numbers.values()]
+    return [(probabilities[one], weights[one]) for one in chosen if one.any()]
 
 
 def _told_by(
@@ -97,9 +108,9 @@ def _told_by(
     whole, crops, constant = draft.both
     draft = replace(
         draft,
-        both=(slope * whole, slope * crops, slope * constant + shift),
-        alone=(slope * draft.alone[0], slope * draft.alone[1] + shift),
-        texture=(slope * draft.texture[0], slope * draft.texture[1]),
+        both=(round(slope * whole, 6), round(slope * crops, 6), round(slope * constant + shift, 6)),
+        alone=(round(slope * draft.alone[0], 6), round(slope * draft.alone[1] + shift, 6)),
+        texture=(round(slope * draft.texture[0], 6), round(slope * draft.texture[1], 6)),
     )
     return draft, np.array([draft.probability(margin, score.texture) for score in unseen])
 

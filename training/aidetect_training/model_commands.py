@@ -120,7 +120,8 @@ def calibrate(arguments: argparse.Namespace) -> None:
     scores = score_package(package, items, tiers, arguments.backend, crops=crops, textured=not unseen)
     if unseen:
         scores = texture_folds.replaced(scores, unseen)
-    calibration = fit(scores, crops=crops, unseen=[one for one in unseen if one.tier in tiers])
+    wanted = [[score for score in fold if score.tier in tiers] for fold in unseen]
+    calibration = fit(scores, crops=crops, unseen=wanted)
     rewrite(arguments.model, calibration=calibration)
     print("\n".join(f"{key}: {value}" for key, value in calibration.items()))
 

@@ -10,6 +10,7 @@ in place of the margins of the shipped texture, which has seen them all. No test
 import csv
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,10 +36,12 @@ MEASURED = {tier: (n, n + len(TIERS)) for n, tier in enumerate(TIERS)} | {
 }
 """Of each tier the two of a whole image's `vectors`, centre and corner, whose mean is its margin."""
 
-COLUMNS = ("path", "label", "generator", "source", "origin", "category", "tier", "margin")
+COLUMNS = ("path", "label", "generator", "source", "origin", "category", "fold", "tier", "margin")
 
 
 Found = dict[str, Any]
+Folds = list[list[Score]]
+"""Of each fold the scores of its whole images, without a network's margins."""
 
 
 def fold_of(item: Item, families: Sequence[Sequence[str]]) -> int | None:
@@ -49,9 +52,9 @@ def fold_of(item: Item, families: Sequence[Sequence[str]]) -> int | None:
     return next((fold for fold, family in enumerate(families) if item.generator in family), None)
 
 
-def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, list[Score], Found]:
-    """A `Texture` as a dictionary, fitted on all; scores of the folds' whole images, without a network's
-    margins; and the AUC of these by fold and tier, with their mean.
+def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, Folds, Found]:
+    """A `Texture` as a dictionary, fitted on all; the scores of the folds; and the AUC of these by fold
+    and tier, with their mean.
 
     Raises ConfigurationError where the recipe names no families, or a fold lacks a class.
     """
@@ -73,11 +76,11 @@ def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, list[Score]
     for part, told in folds:
         margins = told @ (1.0, slope, shift)
         areas.append(_areas(part, margins, recipe.balance))
-        scores += [
+        scores.append([
             Score(item, tier, (), 0, 0, 0, 0.0, float(margin))
             for item, row in zip(part, margins, strict=True)
             for tier, margin in zip(MEASURED, row, strict=True)
-        ]
+        ])  # fmt: skip
     texture = fit_texture(looked, recipe.balance)
     worn = Sum.from_dict(texture["worn"])
     texture["worn"] = digits(slope * worn.weights, slope * worn.constant + shift)
@@ -119,16 +122,18 @@ def _areas(items: Sequence[Item], margins: np.ndarray, balance: float) -> dict[s
     }
 
 
-def write(scores: Sequence[Score], found: dict[str, Any], out: Path) -> str:
+def write(scores: Folds, found: dict[str, Any], out: Path) -> str:
     """`margins.csv` and `folds.json` in `out`; returns a table of the AUC."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "folds.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     with open(out / "margins.csv", "w", newline="", encoding="utf-8") as table:
         writer = csv.writer(table)
         writer.writerow(COLUMNS)
-        for score in scores:
-            told = (getattr(score.item, key) for key in COLUMNS[1:6])
-            writer.writerow((score.item.path.name, *told, score.tier, f"{score.texture:.5f}"))
+        for number, fold in enumerate(scores):
+            for score in fold:
+                told = (getattr(score.item, key) for key in COLUMNS[1:6])
+                row = (score.item.path.name, *told, number, score.tier, f"{score.texture:.5f}")
+                writer.writerow(row)
     rows = [(f"fold {n + 1}", one) for n, one in enumerate(found["auc"])] + [("mean", found["mean"])]
     head = f"| AUC | {' | '.join(MEASURED)} |\n|---|{'---|' * len(MEASURED)}\n"
     return head + "\n".join(
@@ -136,27 +141,27 @@ def write(scores: Sequence[Score], found: dict[str, Any], out: Path) -> str:
     )
 
 
-def read(path: Path) -> list[Score]:
+def read(path: Path) -> Folds:
     """The scores of a `margins.csv`; raises ConfigurationError for a file of another kind."""
+    folds: dict[int, list[Score]] = defaultdict(list)
     try:
         with open(path, newline="", encoding="utf-8") as table:
-            return [
-                Score(
-                    Item(Path(row["path"]), int(row["label"]), *(row[key] for key in COLUMNS[2:6])),
-                    row["tier"], (), 0, 0, 0, 0.0, float(row["margin"]),
-                )
-                for row in csv.DictReader(table)
-            ]  # fmt: skip
+            for row in csv.DictReader(table):
+                texts = (row[key] for key in COLUMNS[2:6])
+                item = Item(Path(row["path"]), int(row["label"]), *texts)
+                score = Score(item, row["tier"], (), 0, 0, 0, 0.0, float(row["margin"]))
+                folds[int(row["fold"])].append(score)
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{path} is no margins.csv of `texture --folds` ({error}).") from None
+    return list(folds.values())
 
 
-def replaced(scores: Sequence[Score], unseen: Sequence[Score]) -> list[Score]:
+def replaced(scores: Sequence[Score], unseen: Folds) -> list[Score]:
     """The scores with the textures of `unseen`; those of other images and tiers are left out.
 
     Raises ConfigurationError where none is left.
     """
-    known = {(one.item.path.name, one.tier): one.texture for one in unseen}
+    known = {(one.item.path.name, one.tier): one.texture for fold in unseen for one in fold}
     keyed = [(score, (score.item.path.name, score.tier)) for score in scores]
     kept = [replace(score, texture=known[key]) for score, key in keyed if key in known]
     if not kept:
