@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-from flask import Flask, request
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
@@ -29,6 +29,8 @@ from ._problems import RequestError
 SILENCE_SECONDS = 10.0
 _PIECE = 1 << 20
 _CLOSE = {"Connection": "close"}
+_DISCARDED = 65_536
+"""Bytes of a body that nobody read which gunicorn discards; of more, it closes the connection."""
 _FORM_PARTS, _FIELD_BYTES = 8, 100_000  # Werkzeug counts files in it that come in a piece of 64 kB
 
 
@@ -119,6 +121,7 @@ class Bodies:
                 self._watchdog.release(watched)
         if declared is not None and len(data) < declared:
             raise _broken(None, watched)
+        g.body_read = True
         return data
 
     def read_form(self, limit: int) -> tuple[dict[str, str], dict[str, bytes]]:
@@ -204,7 +207,8 @@ def client_left() -> bool:
 
 def init_bodies(app: Flask) -> None:
     """Bounds the silence that every request's socket allows, for reading and for writing: by the
-    kernel, since a time-out of Python's own asks the kernel once more for each call."""
+    kernel, since a time-out of Python's own asks the kernel once more for each call. Says where a
+    connection ends with an answer, so that no client sends its next request on it."""
     silence = struct.pack("ll", int(SILENCE_SECONDS), 0)
 
     @app.before_request
@@ -213,3 +217,11 @@ def init_bodies(app: Flask) -> None:
         if isinstance(of, socket.socket):
             of.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
             of.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
+
+    @app.after_request
+    def tell_the_end(response: Response) -> Response:
+        length = request.content_length
+        unread = "body_read" not in g and (length or 0) > _DISCARDED
+        if unread or ("body_read" not in g and "Transfer-Encoding" in request.headers):
+            response.headers["Connection"] = "close"
+        return response

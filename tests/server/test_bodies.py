@@ -128,6 +128,30 @@ def test_a_kept_connection_outlives_the_deadline_of_its_first_body(
             time.sleep(SECONDS / 2)
 
 
+@pytest.mark.parametrize(
+    ("size", "headers", "status"),
+    [
+        (900_000, {"Content-Encoding": "gzip"}, 415),
+        (900_000, {"Content-Type": "text/html"}, 415),
+        (900_000, {"Authorization": ""}, 401),
+        (3 * LIMIT, {}, 413),
+    ],
+    ids=["packed", "type", "key", "size"],
+)
+def test_a_connection_whose_body_was_refused_unread_is_said_to_end(
+    server: GunicornServer, key: str, size: int, headers: dict[str, str], status: int
+) -> None:
+    """Else a client sends its next request on it, which nobody answers."""
+    with requests.Session() as session:
+        for _ in range(3):
+            given = bearer(key, **{"Content-Type": "image/png"}) | headers
+            sent = session.post(
+                server.url + "/v1/uploads", data=b"x" * size, headers=given, timeout=PATIENCE
+            )
+            assert sent.status_code == status and sent.headers["Connection"] == "close"
+        assert session.get(server.url + "/healthz", timeout=PATIENCE).ok
+
+
 def test_a_truncated_body_is_told_so(server: GunicornServer, key: str) -> None:
     with connected(server) as connection:
         connection.sendall(head(key, Content_Type="image/png", Content_Length="5000") + b"x" * 100)
