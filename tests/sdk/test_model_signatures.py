@@ -15,15 +15,6 @@ from .model_files import write
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder where models are looked up by name."""
-    path = tmp_path / "models"
-    path.mkdir()
-    monkeypatch.setenv("AIDETECT_MODELS", str(path))
-    return path
-
-
-@pytest.fixture
 def private(tmp_path: Path) -> Path:
     """A private key; its public one is beside it."""
     generate_key(tmp_path / "key.pem")

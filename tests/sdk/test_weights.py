@@ -15,15 +15,6 @@ from aidetect._weights import Manifest, list_models, load_package, models_folder
 from .model_files import GOOD, GRAPH, WEIGHTS, write
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder where models are looked up by name."""
-    path = tmp_path / "models"
-    path.mkdir()
-    monkeypatch.setenv("AIDETECT_MODELS", str(path))
-    return path
-
-
 @pytest.mark.parametrize("which", ["mine.json", "mine.safetensors", "mine.onnx", "mine", ""])
 def test_a_path_to_any_part_of_it(tmp_path: Path, which: str) -> None:
     path = write(tmp_path)
