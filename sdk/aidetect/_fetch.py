@@ -30,7 +30,7 @@ from ._errors import (
     NotAnImageError,
     UnreachableError,
 )
-from ._protocol import MAX_URL_LENGTH
+from ._protocol import MAX_URL_LENGTH, NO_DATA_URL
 from ._text import printable
 from ._transport import Adapter, running
 
@@ -146,7 +146,7 @@ class Fetcher:
         try:
             parts = urllib3.util.parse_url(url if len(url) <= MAX_URL_LENGTH else "")
             if url[:5].lower() == "data:":
-                problem = "an address that is itself the image (data:) is not supported"
+                problem = NO_DATA_URL
             elif len(url) > MAX_URL_LENGTH:
                 problem = f"an address of more than {MAX_URL_LENGTH:,} characters is not fetched"
             elif parts.scheme not in ("http", "https"):

@@ -19,6 +19,8 @@ Priority = Literal["interactive", "bulk"]
 
 MAX_URL_LENGTH = 8192
 
+NO_DATA_URL = "an address that is itself the image (data:) is not supported"
+
 _FIELDS = {"kind", "target", "sha256", "fleet", "priority", "fresh"}
 _HASH = re.compile(r"[0-9a-f]{64}")
 _FLEET = re.compile(r"[0-9a-f]{16}")
@@ -144,6 +146,8 @@ class Outcome:
 
 def _check_url(url: str) -> None:
     """What can be told without resolving or fetching; the fetcher checks the rest."""
+    if url[:5].lower() == "data:":
+        raise InvalidURLError(f"{NO_DATA_URL}. Check a file.")
     if len(url) > MAX_URL_LENGTH:
         raise InvalidURLError(
             f"an address of {len(url):,} characters is not fetched: {MAX_URL_LENGTH:,} are the most. "

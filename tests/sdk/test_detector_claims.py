@@ -11,6 +11,7 @@ from PIL import Image
 
 from aidetect import Detector, Verdict
 from aidetect._cli._show import card, json_line, line
+from aidetect._engine import Engine
 
 from .image_files import chunk, save
 from .metadata_files import INFOTEXT, jpeg, png, with_credentials
@@ -36,9 +37,8 @@ def claiming(plain: bytes) -> bytes:
     return plain[:33] + CLAIM + plain[33:]
 
 
-def always(z: float, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def always(z: float, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the model say the same log-odds of every image."""
-    engine = detector._answering.engine
     fixed = replace(
         engine._calibration,
         both=(0, 0, z),
@@ -70,7 +70,7 @@ def test_a_claim_counts_by_the_rules_whatever_the_model_says(
     as_the_rules_say(detector.check(plain), detector.check(claiming))
     labels = set()
     for z in (-3.0, 0.0, 3.0):
-        always(z, detector, monkeypatch)
+        always(z, detector._answering.engine, monkeypatch)
         without, with_claim = detector.check(plain), detector.check(claiming)
         labels.add(without.label)
         as_the_rules_say(without, with_claim)
@@ -127,7 +127,7 @@ def test_a_trusted_signature_decides_against_any_answer_of_the_model(
     assert detector.check(by_ai).decided_by != "credentials"  # nobody here trusts that signer yet
     monkeypatch.setenv("AIDETECT_TRUST_ANCHORS", str(anchors))
     for z, label in ((-3.0, "real"), (0.0, "uncertain"), (3.0, "ai")):
-        always(z, detector, monkeypatch)
+        always(z, detector._answering.engine, monkeypatch)
         assert detector.check(data).label == label
         got = detector.check(by_ai)
         assert (got.label, got.decided_by, got.uncertain_because) == ("ai", "credentials", None)
