@@ -31,7 +31,7 @@ from ._errors import (
     UnreachableError,
 )
 from ._protocol import MAX_URL_LENGTH, NO_DATA_URL
-from ._text import printable
+from ._text import is_data_url, printable
 from ._transport import Adapter, running
 
 MAX_BYTES = 20_000_000
@@ -145,7 +145,7 @@ class Fetcher:
     def _prepare(self, url: str, name: str, extra: Mapping[str, str]) -> requests.PreparedRequest:
         try:
             parts = urllib3.util.parse_url(url if len(url) <= MAX_URL_LENGTH else "")
-            if url[:5].lower() == "data:":
+            if is_data_url(url):
                 problem = NO_DATA_URL
             elif len(url) > MAX_URL_LENGTH:
                 problem = f"an address of more than {MAX_URL_LENGTH:,} characters is not fetched"
@@ -218,7 +218,7 @@ def shown(url: str) -> str:
     """`url` fit for messages and logs: no query, fragment or user name and password, no control
     characters, no image (`data:`); where it cannot be taken apart for certain and may hold a
     password, nothing of it."""
-    if url[:5].lower() == "data:":
+    if is_data_url(url):
         return "data:…"
     if len(url) > MAX_URL_LENGTH:
         return f"(an address of {len(url):,} characters)"

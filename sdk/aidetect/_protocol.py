@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from urllib.parse import urldefrag
 
 from ._errors import AidetectError, InputError, InvalidURLError
+from ._text import is_data_url
 from ._verdict import Verdict
 
 Kind = Literal["url", "upload"]
@@ -146,7 +147,7 @@ class Outcome:
 
 def _check_url(url: str) -> None:
     """What can be told without resolving or fetching; the fetcher checks the rest."""
-    if url[:5].lower() == "data:":
+    if is_data_url(url):
         raise InvalidURLError(f"{NO_DATA_URL}. Check a file.")
     if len(url) > MAX_URL_LENGTH:
         raise InvalidURLError(

@@ -15,6 +15,11 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def is_data_url(url: str) -> bool:
+    """Whether an address is itself the content."""
+    return url[:5].lower() == "data:"
+
+
 def printable(text: str, limit: int = 300) -> str:
     """`text` with every character that steers a terminal or reorders a line written as an escape.
 

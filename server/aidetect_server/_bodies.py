@@ -220,8 +220,7 @@ def init_bodies(app: Flask) -> None:
 
     @app.after_request
     def tell_the_end(response: Response) -> Response:
-        length = request.content_length
-        unread = "body_read" not in g and (length or 0) > _DISCARDED
-        if unread or ("body_read" not in g and "Transfer-Encoding" in request.headers):
-            response.headers["Connection"] = "close"
+        much = (request.content_length or 0) > _DISCARDED or "Transfer-Encoding" in request.headers
+        if much and "body_read" not in g:
+            response.headers.update(_CLOSE)
         return response

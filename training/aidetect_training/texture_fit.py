@@ -34,6 +34,9 @@ from aidetect._views import scaled_square
 from .data import Item
 from .variants import TIERS, grainy, laundered, worn
 
+LIVES = {"worn": worn, "grainy": grainy}
+"""The random lives that a whole image is looked at after, in the order of its `vectors`."""
+
 VIEW_SIZE = 256
 SHRINK = {"web": 0.85, "hard": 0.7}
 """What a tier's scaling does to the middle of an image on average, for tiles."""
@@ -155,7 +158,7 @@ def vectors(item: Item) -> np.ndarray:
     views = centres
     if whole:
         views = [*centres, *corners]
-        for life in (worn, grainy):
+        for life in LIVES.values():
             pixels = decode(life(Image.fromarray(stored))).pixels
             views += [_centre(pixels), _corner(pixels, rng)]
     return np.stack([features(view) for view in views])

@@ -2,9 +2,10 @@
 
 Fold k leaves out the AI images of the k-th of the recipe's `families` of generators and a share of the
 real origins, and measures on these alone; AI images of no family are always fitted on. So every whole
-image gets margins by a texture that saw neither its maker nor its origin. They tell how well it ranks,
-how far its odds are to be trusted, and how much less where a view is strange. `calibrate` takes them
-in place of the margins of the shipped texture, which has seen them all. No test set is looked at.
+image gets margins by a texture that saw nothing by its generator or, where it is real, of its origin
+(an AI origin with generators of several families is in several folds). They tell how well it ranks, how
+far its odds are to be trusted, and how much less where a view is strange. `calibrate` takes them in
+place of the margins of the shipped texture, which has seen them all. No test set is looked at.
 """
 
 import csv
@@ -27,17 +28,15 @@ from .data import Item
 from .prepare import plain
 from .recipe_images import DataRecipe
 from .scoring import Score
-from .texture_fit import Looked, digits, fit_texture, sample_weights
+from .texture_fit import LIVES, Looked, digits, fit_texture, sample_weights
 from .variants import TIERS
 
 MEASURED = {tier: (n, n + len(TIERS)) for n, tier in enumerate(TIERS)} | {
-    "worn": (6, 7),
-    "grainy": (8, 9),
+    life: (2 * n, 2 * n + 1) for n, life in enumerate(LIVES, len(TIERS))
 }
 """Of each tier the two of a whole image's `vectors`, centre and corner, whose mean is its margin."""
 
 COLUMNS = ("path", "label", "generator", "source", "origin", "category", "fold", "tier", "margin")
-
 
 Found = dict[str, Any]
 Folds = list[list[Score]]
@@ -77,7 +76,7 @@ def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, Folds, Foun
         margins = told @ (1.0, slope, shift)
         areas.append(_areas(part, margins, recipe.balance))
         scores.append([
-            Score(item, tier, (), 0, 0, 0, 0.0, float(margin))
+            _score(item, tier, margin)
             for item, row in zip(part, margins, strict=True)
             for tier, margin in zip(MEASURED, row, strict=True)
         ])  # fmt: skip
@@ -87,6 +86,11 @@ def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, Folds, Foun
     mean = {tier: float(np.mean([one[tier] for one in areas])) for tier in MEASURED}
     found = {"families": families, "images": len(items), "auc": areas, "mean": mean}
     return texture, scores, found | {"worn": {"slope": slope, "shift": shift}}
+
+
+def _score(item: Item, tier: str, margin: float) -> Score:
+    """One that only a texture has given."""
+    return Score(item, tier, (), 0, 0, 0, 0.0, float(margin))
 
 
 def _whole(looked: Looked) -> tuple[list[Item], list[np.ndarray]]:
@@ -149,8 +153,7 @@ def read(path: Path) -> Folds:
             for row in csv.DictReader(table):
                 texts = (row[key] for key in COLUMNS[2:6])
                 item = Item(Path(row["path"]), int(row["label"]), *texts)
-                score = Score(item, row["tier"], (), 0, 0, 0, 0.0, float(row["margin"]))
-                folds[int(row["fold"])].append(score)
+                folds[int(row["fold"])].append(_score(item, row["tier"], float(row["margin"])))
     except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{path} is no margins.csv of `texture --folds` ({error}).") from None
     return list(folds.values())
