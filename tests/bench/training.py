@@ -31,6 +31,7 @@ from aidetect._model import SEResNet50
 from aidetect_training import train as trainer
 from aidetect_training import validation
 from aidetect_training.data import Crops, collate, open_tile, read_manifest
+from aidetect_training.distributed import computable
 from aidetect_training.recipe import Phase, Recipe, load_recipe
 from aidetect_training.recipe_images import AugmentRecipe, DataRecipe
 from aidetect_training.schedule import Average
@@ -80,6 +81,12 @@ def trained(recipe: Recipe, tiles: Path, out: Path) -> float:
     return (last - first) * BATCH / (moments[last] - moments[first])
 
 
+def half(recipe: Recipe) -> torch.autocast:
+    """bfloat16 where the trainer would compute in it."""
+    computed = computable(recipe.train.precision, DEVICE)
+    return torch.autocast(DEVICE, torch.bfloat16, computed == "bf16-mixed")
+
+
 class Bare:
     """The network alone, forward and backward, on one batch that stays where it is computed."""
 
@@ -92,7 +99,7 @@ class Bare:
         self.labels = (torch.arange(BATCH) % 2).to(DEVICE)
 
     def step(self) -> None:
-        with torch.autocast(DEVICE, torch.bfloat16, "bf16" in self.recipe.train.precision):
+        with half(self.recipe):
             logits = self.network(self.pixels)
         functional.cross_entropy(logits.float(), self.labels).backward()
         for parameter in self.network.parameters():
@@ -134,7 +141,7 @@ def breakdown(made: dict[str, Recipe], bare: Bare, tiles: Path) -> dict[str, flo
     batch = [crops[n, n] for n in range(BATCH)]
     optimizer = torch.optim.AdamW(bare.network.parameters(), fused=True)
     average = Average(bare.network, 0.999)
-    with torch.autocast(DEVICE, torch.bfloat16):
+    with half(bare.recipe):
         loss = bare.network(bare.pixels).float().square().mean()
     loss.backward()
     optimizer.step()

@@ -15,7 +15,9 @@ import torch
 
 from aidetect import ConfigurationError
 from aidetect._model import SEResNet50
+from aidetect_training import distributed
 from aidetect_training import train as trainer
+from aidetect_training.distributed import computable
 from aidetect_training.recipe import Phase, Recipe
 from aidetect_training.recipe_images import AugmentRecipe
 from aidetect_training.train import Average, learning_rate, train
@@ -182,6 +184,26 @@ def signalled(number: signal.Signals, *steps: int) -> Callable[..., float]:
         return step(recipe, fabric, model, optimizer, state, *batch)
 
     return counted
+
+
+def test_without_bfloat16_it_computes_in_float32(
+    tiles: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(distributed, "has_bfloat16", lambda: False)
+    run(replace(TWO_PHASES, train=replace(TWO_PHASES.train, precision="bf16-mixed")), tiles, tmp_path)
+    assert "no bfloat16: trained in float32" in capsys.readouterr().out
+    assert figures(tmp_path) == figures(whole)
+    assert computable("16-mixed", "cpu") == "16-mixed"
+    assert computable("bf16-mixed", "cuda") == "bf16-mixed"
+
+
+def test_with_bfloat16_it_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "has_bfloat16", lambda: True)
+    assert computable("bf16-mixed", "cpu") == "bf16-mixed"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -43,7 +43,7 @@ from .crossval import ended
 from .data import Item, SkippedList, sampler, split
 from .layouts import read_dataset
 from .prepare import plain
-from .recipe import Recipe, load_recipe, recipe_table
+from .recipe import Precision, Recipe, load_recipe, recipe_table
 from .rows import read_rows
 from .train import DivergedError, fit
 
@@ -287,7 +287,7 @@ class _Watch(validation.Validation):
     seconds = 0.0
 
     def probabilities(
-        self, model: nn.Module, device: torch.device, precision: str
+        self, model: nn.Module, device: torch.device, precision: Precision
     ) -> tuple[list[Item], np.ndarray]:
         begun = _processor_seconds()
         self.seen = super().probabilities(model, device, precision)

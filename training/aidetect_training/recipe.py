@@ -20,6 +20,9 @@ from .recipe_images import AugmentRecipe, DataRecipe
 
 BUILT_IN = Path(__file__).parent / "recipes"
 
+Precision = Literal["bf16-mixed", "16-mixed", "32-true"]
+"""What a network computes in; `bf16-mixed` only where the device can, see `distributed.computable`."""
+
 SE_RESNET50_OPTIONS = ("front_end", "stem_stride", "stem_pool", "stages", "pooling", "dropout")
 
 
@@ -120,7 +123,7 @@ class TrainRecipe:
     monitor: Literal["auc", "accuracy", "balanced_accuracy"] = "auc"
     patience: int = 5
     micro_batches: int = 1
-    precision: Literal["bf16-mixed", "16-mixed", "32-true"] = "bf16-mixed"
+    precision: Precision = "bf16-mixed"
     seed: int = 42
     optimizer: Literal["adamw", "adam", "sgd", "rmsprop", "radam"] = "adamw"
     class_weights: Literal["none", "balanced"] = "none"

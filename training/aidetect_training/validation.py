@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from aidetect import ConfigurationError
 
 from .data import Centres, Item, Sample, SkippedList, collate, sampler
+from .distributed import computable
 from .metrics import class_summary, summary
-from .recipe import Recipe
+from .recipe import Precision, Recipe
 from .video_data import MiddleRuns
 
 VALIDATION_TILES = 1536
@@ -38,20 +39,21 @@ class Validation:
         self.loader = DataLoader(shown, batch, collate_fn=collate, **processes(workers))
         self.items, self.skipped, self.classes = items, skipped, recipe.data.classes
 
-    def figures(self, model: nn.Module, device: torch.device, precision: str) -> dict[str, float]:
+    def figures(self, model: nn.Module, device: torch.device, precision: Precision) -> dict[str, float]:
         """`summary`, or `class_summary` of a recipe that names classes."""
         shown, given = self.probabilities(model, device, precision)
         truth = np.array([item.label for item in shown])
         return class_summary(truth, given) if self.classes else summary(truth, given[:, 1])
 
     def probabilities(
-        self, model: nn.Module, device: torch.device, precision: str
+        self, model: nn.Module, device: torch.device, precision: Precision
     ) -> tuple[list[Item], np.ndarray]:
         """The N items that can be read, in the order in which they are shown, and N×classes.
 
         Raises ConfigurationError where these are of one class only.
         """
         given, lost = [], set()
+        half = computable(precision, device.type) == "bf16-mixed"
         model.eval()
         for pixels, labels, _, unreadable in self.loader:
             self.skipped.add(unreadable)
@@ -60,7 +62,7 @@ class Validation:
                 continue
             with (
                 torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16, "bf16" in precision),
+                torch.autocast(device.type, torch.bfloat16, half),
             ):
                 logits = model(laid_out(pixels.to(device)))
             given.append(logits.float().softmax(1).cpu().numpy())
