@@ -17,16 +17,19 @@ from aidetect_training.cli import main
 from aidetect_training.data import Item
 from aidetect_training.recipe_images import DataRecipe
 from aidetect_training.scoring import Score
-from aidetect_training.texture_fit import Looked, fit_texture, look, sample_weights, vectors
-from aidetect_training.texture_folds import (
-    MEASURED,
-    fit_by_folds,
-    fold_of,
-    read,
-    replaced,
-    write,
+from aidetect_training.texture_fit import (
+    LOOKED_AT,
+    VIEWS,
+    Looked,
+    even,
+    fit_texture,
+    look,
+    look_once,
+    sample_weights,
+    vectors,
 )
-from aidetect_training.variants import TIERS, worn
+from aidetect_training.texture_folds import fit_by_folds, fold_of, read, replaced, write
+from aidetect_training.variants import worn
 
 from .. import networks
 from .scores import Model, scores
@@ -67,7 +70,7 @@ def test_a_fitted_texture_tells_new_pictures_apart(items: list[Item], tmp_path: 
 
 def test_noise_is_strange_to_what_was_fitted_without(items: list[Item]) -> None:
     texture = Texture.from_dict(fit_texture(look(items, workers=1), 0.5))
-    usual = vectors(items[1])[0].reshape(PARTS, -1)
+    usual = look(items[1:2], workers=1).rows[0, 0].reshape(PARTS, -1)
     view = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
     noisy = features(view).reshape(PARTS, -1)
     assert float(texture.strange(usual)) < 0.1 and float(texture.strange(noisy)) > 1
@@ -84,14 +87,71 @@ def test_a_life_is_an_images_own() -> None:
     assert len({life.shape for life in lives}) > 5 and min(min(life.shape[:2]) for life in lives) >= 100
 
 
-def test_each_tier_gives_a_vector_and_a_broken_file_none(items: list[Item], tmp_path: Path) -> None:
-    whole, tile = vectors(items[1]), vectors(items[0])
-    each = len(TIERS)
-    assert whole.shape == (2 * each + 4, LENGTH)  # centre and corner, in the tiers, worn and grainy
-    assert tile.shape == (each, LENGTH)
-    assert np.abs(whole[0] - whole[2]).max() > 0.05 and np.abs(tile[0] - tile[2]).max() > 0.05
-    assert np.abs(whole[0] - whole[each]).max() > 0.005
-    assert vectors(replace(items[0], path=tmp_path / "absent.png")).shape == (0, LENGTH)
+def test_each_tier_and_life_gives_two_vectors_with_their_zooms(
+    items: list[Item], tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide.png"
+    picture(1, 1, 640).resize((640, 512)).save(wide)
+    told = vectors(replace(items[1], path=wide, scale=0.5))
+    assert told is not None
+    rows, zooms = told
+    assert rows.shape == (VIEWS, LENGTH) and zooms.shape == (VIEWS,)
+    centre, corner = 0.5 * 256 / 512, 0.5 * 256 / (0.6 * 512)
+    hard = 512 / 640  # the tier scales it to a long side of 512
+    assert zooms[[0, 1, 4, 5]] == pytest.approx([centre, corner] * 2, rel=0.01)
+    assert zooms[4] == pytest.approx(hard * 0.5 * 256 / (hard * 512), rel=0.01)
+    assert np.abs(rows[0] - rows[4]).max() > 0.05 and np.abs(rows[0] - rows[1]).max() > 0.005
+    assert vectors(replace(items[0], path=tmp_path / "absent.png")) is None
+
+
+def test_where_zooms_are_alike_classes_weigh_the_same() -> None:
+    """Of ten real images nine are small, of ten AI ones one: yet small says nothing."""
+    labels = np.repeat([0, 1], 10)
+    zooms = np.array([[1.0] * 2] * 9 + [[0.5] * 2] * 10 + [[1.0] * 2])
+    weights = even(np.ones(20), labels, zooms)
+    small = zooms == 1
+    masses = [[weights[part & (labels == label)[:, None]].sum() for label in (0, 1)]
+              for part in (small, ~small)]  # fmt: skip
+    assert masses == [[8, 8], [8, 8]]  # 2 × 5, had a class not to weigh 4 times as much as before
+    alone = even(np.ones(3), np.array([0, 0, 1]), np.array([[1.0], [0.5], [0.5]]))
+    assert alone.tolist() == [[0.0], [1.0], [1.0]]
+
+
+def test_that_small_images_are_real_is_not_learnt(tmp_path: Path) -> None:
+    """Both classes are of one grain; but the real ones are small."""
+    made = []
+    for number in range(24):
+        label = number % 2
+        path = tmp_path / f"{number}.png"
+        small = number < 4 if label else number >= 4
+        scale = 1.0 if small else 0.4
+        image = picture(0, number, 300 if small else 750)
+        image.resize((300, 300), Image.Resampling.LANCZOS).save(path)
+        made.append(Item(path, label, "gen" if label else "", f"o{number}", f"o{number}", "art", scale))
+    seen = look(made, workers=1)
+    blind = replace(seen, zooms=np.ones_like(seen.zooms))
+    margins = []
+    for fitted_on in (seen, blind):
+        texture = Texture.from_dict(fit_texture(fitted_on, 0.5))
+        small, large = (
+            np.mean([texture.look(np.asarray(Image.open(i.path))).margin for i in made if i.scale == s])
+            for s in (1.0, 0.4)
+        )
+        margins.append(large - small)
+    assert margins[0] < 0.3 * margins[1]
+
+
+def test_what_was_looked_at_is_kept(items: list[Item], tmp_path: Path) -> None:
+    kept = tmp_path / "vectors.npz"
+    some = [*items[:2], replace(items[0], path=tmp_path / "absent.png")]
+    first, again = (look_once(some, kept, workers=1) for _ in range(2))
+    assert first.items == again.items == items[:2]
+    assert np.array_equal(first.rows, again.rows) and np.array_equal(first.zooms, again.zooms)
+    with pytest.raises(ConfigurationError, match="of other images"):
+        look_once(items[:1], kept)
+    kept.write_bytes(b"nothing")
+    with pytest.raises(ConfigurationError, match="holds no vectors"):
+        look_once(some, kept)
 
 
 def test_one_class_alone_is_told(items: list[Item]) -> None:
@@ -105,13 +165,13 @@ FAMILIES = (("g0", "g2"), ("g1",))
 @pytest.fixture(scope="module")
 def many(items: list[Item]) -> Looked:
     """Whole pictures of two generators and many origins, so that both folds have both classes."""
-    looked = look([item for item in items if int(item.path.stem) % 3], workers=1)
+    seen = look([item for item in items if int(item.path.stem) % 3], workers=1)
     made = [
-        (replace(item, generator=f"g{n % 2}" if item.label else "", origin=f"{item.origin}{copy}"), row)
-        for n, (item, row) in enumerate(zip(looked.items, looked.rows, strict=True))
+        replace(item, generator=f"g{n % 2}" if item.label else "", origin=f"{item.origin}{copy}")
+        for n, item in enumerate(seen.items)
         for copy in range(8)
     ]
-    return Looked([item for item, _ in made], [row for _, row in made])
+    return Looked(made, np.repeat(seen.rows, 8, axis=0), np.repeat(seen.zooms, 8, axis=0))
 
 
 def test_folds_measure_what_they_leave_out(many: Looked) -> None:
@@ -120,7 +180,7 @@ def test_folds_measure_what_they_leave_out(many: Looked) -> None:
     assert fold_of(replace(many.items[0], label=1, generator="g9"), FAMILIES) is None
     texture, scores, found = fit_by_folds(many, DataRecipe(families=FAMILIES))
     assert len(scores) == 2
-    assert sum(map(len, scores)) == len(many.items) * len(MEASURED)
+    assert sum(map(len, scores)) == len(many.items) * len(LOOKED_AT)
     assert all(one["clean"] > 0.9 for one in (*found["auc"], found["mean"]))
     assert Texture.from_dict(texture).worn.weights.any()
 
@@ -134,18 +194,19 @@ def test_what_a_fold_has_not_seen_does_not_count() -> None:
         item = Item(
             Path(f"{number}.png"), label, f"g{number // 2 % 2}" if label else "", origin, origin, ""
         )
-        row = rng.random((10, LENGTH)).astype(np.float32)
+        row = rng.random((VIEWS, LENGTH)).astype(np.float32)
         row[:, :20] += (2 * label - 1) * (1 if fold_of(item, FAMILIES) else -1)
         items.append(item)
         rows.append(row)
+    looked = Looked(items, np.stack(rows), np.ones((80, VIEWS)))
     with pytest.raises(ConfigurationError, match="tells nothing"):
-        fit_by_folds(Looked(items, rows), DataRecipe(families=FAMILIES))
+        fit_by_folds(looked, DataRecipe(families=FAMILIES))
 
 
 def test_folds_need_families_and_both_classes(many: Looked) -> None:
     with pytest.raises(ConfigurationError, match="families"):
         fit_by_folds(many, DataRecipe())
-    with pytest.raises(ConfigurationError, match="fold 2 leaves out no whole images of one"):
+    with pytest.raises(ConfigurationError, match="fold 2 leaves out no images of one"):
         fit_by_folds(many, DataRecipe(families=(("g0",), ("g9",))))
 
 

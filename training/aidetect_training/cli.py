@@ -150,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
         help="fit it on the validation origins too, and tell by the recipe's families what it says of "
         "unseen makers; folder for margins.csv and folds.json",
     )
+    sub.add_argument(
+        "--vectors",
+        type=Path,
+        help="file that keeps what the images showed, most of the work, and is read where it is there",
+    )
     sub.add_argument("--version", help="the model's new version")
     sub.add_argument("--workers", type=int, default=2)
 

@@ -63,7 +63,7 @@ def prepare(arguments: argparse.Namespace) -> None:
         origins = load_recipe(name).data.validation_origins
         if not origins:
             raise ConfigurationError(f"recipe {name} names no validation_origins")
-        others, cap = (True, 300) if arguments.whole else (False, 60)
+        others, cap = (True, 120) if arguments.whole else (False, 60)
         counts = make_images(arguments.originals, arguments.out, origins, others, cap, arguments.workers)
     else:
         counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)

@@ -25,7 +25,8 @@ from .recipe_images import DataRecipe
 @dataclass(frozen=True, slots=True)
 class Item:
     """One row of a manifest. `label` 0 is real, 1 is AI; or, once `chosen` for a recipe that names
-    classes, the number of the class. `group` is the generator or the category."""
+    classes, the number of the class. `group` is the generator or the category. `scale`: pixels a side
+    that one of the original became, where that is known."""
 
     path: Path
     label: int
@@ -33,6 +34,7 @@ class Item:
     source: str
     origin: str
     category: str
+    scale: float = 1.0
 
     @property
     def group(self) -> str:
@@ -40,9 +42,10 @@ class Item:
 
 
 def read_manifest(folder: Path) -> list[Item]:
-    """Reads `folder/manifest.csv`: path, label, source; optional generator, origin, category.
+    """Reads `folder/manifest.csv`: path, label, source; optional generator, origin, category, scale.
 
-    Raises ConfigurationError for a missing file or column, an empty path, a label not 0 or 1.
+    Raises ConfigurationError for a missing file or column, an empty path, a label not 0 or 1, a grid or
+    scale that is none.
     """
     return [
         Item(
@@ -52,6 +55,7 @@ def read_manifest(folder: Path) -> list[Item]:
             source=row["source"],
             origin=origin_of(row),
             category=row.get("category") or "",
+            scale=float(row.get("scale") or 1),
         )
         for row in read_rows(folder)
     ]

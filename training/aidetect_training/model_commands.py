@@ -81,18 +81,21 @@ def texture(arguments: argparse.Namespace) -> None:
     from .export import UNCALIBRATED, rewrite
     from .layouts import read_dataset
     from .recipe import load_recipe
-    from .texture_fit import fit_texture, look
+    from .texture_fit import fit_texture, look, look_once
 
     recipe = load_recipe(arguments.recipe)
     items = [item for folder in arguments.data for item in read_dataset(folder)]
     then = "calibrate MODEL --data …"
+    items = chosen(items, recipe.data) if arguments.folds else split(items, recipe.data)[0]
+    if arguments.vectors:
+        looked = look_once(items, arguments.vectors, arguments.workers)
+    else:
+        looked = look(items, arguments.workers)
     if arguments.folds:
-        looked = look(chosen(items, recipe.data), arguments.workers)
         fitted, scores, found = texture_folds.fit_by_folds(looked, recipe.data)
         print(texture_folds.write(scores, found, arguments.folds))
         then += f" --unseen {arguments.folds / 'margins.csv'}"
     else:
-        looked = look(split(items, recipe.data)[0], arguments.workers)
         fitted = fit_texture(looked, recipe.data.balance)
     changes = {"version": arguments.version} if arguments.version else {}
     alone = {**UNCALIBRATED, "both": [0.0, 0.0, 0.0], "alone": [0.0, 0.0], "texture": [1.0, 1.0]}

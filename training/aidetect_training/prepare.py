@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +27,7 @@ from aidetect import AidetectError, ConfigurationError
 from aidetect._image import decode
 
 LOSSLESS = {"PNG", "BMP", "TIFF", "GIF"}
-COLUMNS = ("path", "label", "generator", "source", "origin", "category", "view", "history")
+COLUMNS = ("path", "label", "generator", "source", "origin", "category", "view", "history", "scale")
 MAX_ORIGINAL_PIXELS = 100_000_000
 
 
@@ -107,11 +108,11 @@ def make_images(
     seed: int = 0,
 ) -> Counter[str]:
     """Writes originals of the given origins whole: long side 340…896, or their own where smaller, JPEG
-    78…92 or WebP 75…90, no metadata. Those with a long side below 340 are left out; returns counts.
-    At most `cap` of one generator or category of one source.
+    78…92 or WebP 75…90, no metadata, and into the manifest by which factor each was scaled. Those with
+    a long side below 340 are left out; returns counts. At most `cap` of one generator or category of one
+    source.
 
-    `others`: of all other origins instead, and only those that are scaled down: to train on, where small
-    originals of one class would tell it.
+    `others`: of all other origins instead, to train on, and from a long side of 200 on.
     """
     named = {plain(origin) for origin in origins}
     rows = _choose(originals, 0, random.Random(seed))
@@ -123,7 +124,8 @@ def make_images(
         taken[key] += 1
         if taken[key] <= cap:
             chosen.append(row)
-    return _run(partial(_image_of_one, originals, out, seed, others), chosen, out, workers)
+    least = 200 if others else 340
+    return _run(partial(_image_of_one, originals, out, seed, least), chosen, out, workers)
 
 
 Maker = Callable[[dict[str, str]], "list[dict[str, str]] | str"]
@@ -170,6 +172,8 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
     for where, row in labelled_rows(folder / "manifest.csv", ("path", "source")):
         if not (row.get("grid") or "1").strip("0").isdecimal():
             raise ConfigurationError(f"{where}: grid is {row['grid']!r}; it has to be 1, 2, …")
+        if not re.fullmatch(r"(?=.*[1-9])\d*\.?\d*", row.get("scale") or "1"):
+            raise ConfigurationError(f"{where}: scale is {row['scale']!r}; it has to be above 0")
         rows.append(row)
     return rows
 
@@ -246,7 +250,7 @@ def _tiles_of_one(
 
 
 def _image_of_one(
-    originals: Path, out: Path, seed: int, scaled_only: bool, row: dict[str, str]
+    originals: Path, out: Path, seed: int, least: int, row: dict[str, str]
 ) -> list[dict[str, str]] | str:
     rng = random.Random(f"{seed} {row['path']}")
     opened = open_original(originals, row)
@@ -254,11 +258,9 @@ def _image_of_one(
         return opened
     picture = _pictures(opened[0], row, rng)[0]
     picture, history = _compressed_once(picture, opened[1] in LOSSLESS, rng)
-    if max(picture.size) < 340:
-        return "smaller than 340 pixels"
+    if max(picture.size) < least:
+        return f"smaller than {least} pixels"
     scale = min(1.0, rng.randint(340, 896) / max(picture.size))
-    if scale == 1 and scaled_only:
-        return "not scaled down"
     if scale < 1:
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
@@ -268,7 +270,8 @@ def _image_of_one(
     )
     history.append(f"{kind.lower()}{quality}")
     data = _encoded(picture, kind, quality)
-    return [_save(data, "." + kind.lower(), out, row, 0, "whole", history)]
+    saved = _save(data, "." + kind.lower(), out, row, 0, "whole", history)
+    return [saved | {"scale": f"{scale:.4f}"}]
 
 
 def _save(

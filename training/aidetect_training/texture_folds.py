@@ -28,19 +28,13 @@ from .data import Item
 from .prepare import plain
 from .recipe_images import DataRecipe
 from .scoring import Score
-from .texture_fit import LIVES, Looked, digits, fit_texture, sample_weights
-from .variants import TIERS
-
-MEASURED = {tier: (n, n + len(TIERS)) for n, tier in enumerate(TIERS)} | {
-    life: (2 * n, 2 * n + 1) for n, life in enumerate(LIVES, len(TIERS))
-}
-"""Of each tier the two of a whole image's `vectors`, centre and corner, whose mean is its margin."""
+from .texture_fit import LOOKED_AT, Looked, digits, even, fit_texture, sample_weights
 
 COLUMNS = ("path", "label", "generator", "source", "origin", "category", "fold", "tier", "margin")
 
 Found = dict[str, Any]
 Folds = list[list[Score]]
-"""Of each fold the scores of its whole images, without a network's margins."""
+"""Of each fold the scores of its images, without a network's margins."""
 
 
 def fold_of(item: Item, families: Sequence[Sequence[str]]) -> int | None:
@@ -64,27 +58,26 @@ def fit_by_folds(looked: Looked, recipe: DataRecipe) -> tuple[Found, Folds, Foun
     for fold in range(len(families)):
         inside = looked.where(lambda item, fold=fold: fold_of(item, families) != fold)
         outside = looked.where(lambda item, fold=fold: fold_of(item, families) == fold)
-        outside = Looked(*_whole(outside))
         if len({item.label for item in outside.items}) < 2:
-            raise ConfigurationError(f"fold {fold + 1} leaves out no whole images of one of the classes")
-        told = _told(Texture.from_dict(fit_texture(inside, recipe.balance)), np.stack(outside.rows))
-        folds.append((outside.items, told))
-    items = [item for part, _ in folds for item in part]
-    slope, shift = _trust(items, np.concatenate([told for _, told in folds]), recipe.balance)
+            raise ConfigurationError(f"fold {fold + 1} leaves out no images of one of the classes")
+        told = _told(Texture.from_dict(fit_texture(inside, recipe.balance)), outside.rows)
+        folds.append((outside, told))
+    slope, shift = _trust(folds, recipe.balance)
     scores, areas = [], []
-    for part, told in folds:
+    for outside, told in folds:
         margins = told @ (1.0, slope, shift)
-        areas.append(_areas(part, margins, recipe.balance))
+        areas.append(_areas(outside, margins, recipe.balance))
         scores.append([
             _score(item, tier, margin)
-            for item, row in zip(part, margins, strict=True)
-            for tier, margin in zip(MEASURED, row, strict=True)
+            for item, row in zip(outside.items, margins, strict=True)
+            for tier, margin in zip(LOOKED_AT, row, strict=True)
         ])  # fmt: skip
     texture = fit_texture(looked, recipe.balance)
     worn = Sum.from_dict(texture["worn"])
     texture["worn"] = digits(slope * worn.weights, slope * worn.constant + shift)
-    mean = {tier: float(np.mean([one[tier] for one in areas])) for tier in MEASURED}
-    found = {"families": families, "images": len(items), "auc": areas, "mean": mean}
+    mean = {tier: float(np.mean([one[tier] for one in areas])) for tier in LOOKED_AT}
+    images = sum(len(outside.items) for outside, _ in folds)
+    found = {"families": families, "images": images, "auc": areas, "mean": mean}
     return texture, scores, found | {"worn": {"slope": slope, "shift": shift}}
 
 
@@ -93,36 +86,39 @@ def _score(item: Item, tier: str, margin: float) -> Score:
     return Score(item, tier, (), 0, 0, 0, 0.0, float(margin))
 
 
-def _whole(looked: Looked) -> tuple[list[Item], list[np.ndarray]]:
-    pairs = [pair for pair in zip(looked.items, looked.rows, strict=True) if len(pair[1]) > len(TIERS)]
-    return [item for item, _ in pairs], [row for _, row in pairs]
-
-
 def _told(texture: Texture, rows: np.ndarray) -> np.ndarray:
-    """(n, tiers, 3) of whole images' vectors (n, 10, `LENGTH`): what of a margin is the first sum's and
-    what that of strange views, and how strange the views are, 0 to 1."""
+    """(n, tiers, 3) of vectors (n, `VIEWS`, `LENGTH`), means over centre and corner: what of a margin is
+    the first sum's and what that of strange views, and how strange the views are, 0 to 1."""
     roots = rows.reshape(*rows.shape[:2], PARTS, -1)
     share = texture.strange(roots).clip(0, 1)
     parts = np.stack(((1 - share) * texture.margin(roots), share * texture.worn(roots), share), axis=-1)
-    return np.stack([parts[:, list(two)].mean(axis=1) for two in MEASURED.values()], axis=1)
+    return parts.reshape(len(rows), len(LOOKED_AT), 2, 3).mean(axis=2)
 
 
-def _trust(items: Sequence[Item], told: np.ndarray, balance: float) -> tuple[float, float]:
+def _labels_and_weights(looked: Looked, balance: float) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) and (n, tiers)."""
+    labels = np.array([item.label for item in looked.items])
+    return labels, even(sample_weights(looked.items, balance), labels, looked.zooms[:, ::2])
+
+
+def _trust(folds: Sequence[tuple[Looked, np.ndarray]], balance: float) -> tuple[float, float]:
     """Slope and shift that give what is said of strange views the same odds as the rest."""
-    labels = np.repeat([item.label for item in items], len(MEASURED))
-    weights = np.repeat(sample_weights(items, balance), len(MEASURED))
-    model = LogisticRegression(C=1e3).fit(told.reshape(-1, 3), labels, sample_weight=weights)
+    parts = [_labels_and_weights(outside, balance) for outside, _ in folds]
+    labels = np.concatenate([np.repeat(part, len(LOOKED_AT)) for part, _ in parts])
+    weights = np.concatenate([part.ravel() for _, part in parts])
+    told = np.concatenate([told.reshape(-1, 3) for _, told in folds])
+    model = LogisticRegression(C=1e3).fit(told, labels, sample_weight=weights)
     usual, strange, shift = model.coef_[0]
     if usual <= 0:
         raise ConfigurationError("of makers that it has not seen this texture tells nothing")
     return max(0.0, float(strange / usual)), float(shift / usual)
 
 
-def _areas(items: Sequence[Item], margins: np.ndarray, balance: float) -> dict[str, float]:
-    labels, weights = [item.label for item in items], sample_weights(items, balance)
+def _areas(looked: Looked, margins: np.ndarray, balance: float) -> dict[str, float]:
+    labels, weights = _labels_and_weights(looked, balance)
     return {
-        tier: float(roc_auc_score(labels, one, sample_weight=weights))
-        for tier, one in zip(MEASURED, margins.T, strict=True)
+        tier: float(roc_auc_score(labels, one, sample_weight=weight))
+        for tier, one, weight in zip(LOOKED_AT, margins.T, weights.T, strict=True)
     }
 
 
@@ -139,9 +135,9 @@ def write(scores: Folds, found: dict[str, Any], out: Path) -> str:
                 row = (score.item.path.name, *told, number, score.tier, f"{score.texture:.5f}")
                 writer.writerow(row)
     rows = [(f"fold {n + 1}", one) for n, one in enumerate(found["auc"])] + [("mean", found["mean"])]
-    head = f"| AUC | {' | '.join(MEASURED)} |\n|---|{'---|' * len(MEASURED)}\n"
+    head = f"| AUC | {' | '.join(LOOKED_AT)} |\n|---|{'---|' * len(LOOKED_AT)}\n"
     return head + "\n".join(
-        f"| {name} | {' | '.join(f'{one[tier]:.3f}' for tier in MEASURED)} |" for name, one in rows
+        f"| {name} | {' | '.join(f'{one[tier]:.3f}' for tier in LOOKED_AT)} |" for name, one in rows
     )
 
 
