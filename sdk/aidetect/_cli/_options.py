@@ -47,8 +47,12 @@ def add_detector_options(parser: Parser) -> None:
         metavar="FILE",
         help="verify its signatures: a file with its public keys, or first-use for those it has now",
     )
-    limits = parser.add_argument_group("limits")
-    add = limits.add_argument
+    add_limits(parser)
+
+
+def add_limits(parser: Parser) -> None:
+    """Adds the limits of files, downloads and images."""
+    add = parser.add_argument_group("limits").add_argument
     add(
         "--max-bytes",
         type=positive_int,
