@@ -193,10 +193,11 @@ def test_a_server_that_is_not_there() -> None:
     ("scheme", "host", "message"),
     [
         ("http", "127.0.0.1", "the connection was refused"),
-        ("http", "no-such-host.invalid", "its host name was not found"),
+        ("http", "nowhere.invalid", "its host name was not found"),
         ("https", "localhost", "no secure connection"),
     ],
 )
+@pytest.mark.usefixtures("nowhere")
 def test_a_server_that_never_answered_and_cannot_be_connected_to_is_told_at_once(
     scheme: str, host: str, message: str, server: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
