@@ -3,10 +3,15 @@
 Every request of API v1 may be repeated: the same question asked twice is one job at the server. So all
 are tried again when the connection fails or the server says that it is busy, with a back-off that is
 random (AWS Architecture Blog, "Exponential Backoff And Jitter", full jitter) and never shorter than
-the server's Retry-After.
+the server's Retry-After. Not so where no connection could be made and none ever was: an address with a
+slip in it, or a server that was not started, does not mend within seconds. (A server that restarts is
+known to who uses it, or stands behind a proxy that answers 502 or 503 meanwhile.)
+
+The logger `aidetect.client` tells of what is tried again, at level INFO.
 """
 
 import json
+import logging
 import random
 import threading
 import time
@@ -37,6 +42,7 @@ MAX_DELAY = 30.0
 MAX_RETRY_AFTER = 120.0
 """A server that asks for a longer pause is not waited for."""
 
+_log = logging.getLogger("aidetect.client")
 _AGAIN = {429, 502, 503, 504}
 _LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
@@ -92,6 +98,7 @@ class Client:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, adapter)
         self._stopped = threading.Event()
+        self._answered = False
 
     def close(self) -> None:
         """Wakes those who wait to try again, with an error, and closes the connections."""
@@ -120,14 +127,19 @@ class Client:
         for attempt in range(self._retries + 1):
             try:
                 answer = self._once(method, path, wait, options)
+                self._answered = True
                 error = self._error(answer)
                 if error is None:
                     return answer
                 pause = _retry_after(answer.headers)
             except (OSError, urllib3.exceptions.HTTPError) as broken:
                 error, pause = self._unreachable(broken), 0.0
+                if not self._answered and _not_connected(broken):
+                    raise error from None
             if not error.retryable or attempt == self._retries or pause > MAX_RETRY_AFTER:
                 raise error
+            left = self._retries - attempt
+            _log.info("%s; it is asked again, up to %d times", error.message.partition(". ")[0], left)
             jitter = random.uniform(0, min(MAX_DELAY, 0.5 * 2**attempt))
             if self._stopped.wait(max(pause, 0.0) + jitter):
                 raise error
@@ -185,8 +197,13 @@ class Client:
     def _unreachable(self, broken: Exception) -> ServerUnreachableError:
         late = (TimeoutError, urllib3.exceptions.TimeoutError)
         failed = urllib3.exceptions.NewConnectionError  # urllib3 counts it among what took too long
-        if any(isinstance(cause, late) and not isinstance(cause, failed) for cause in causes(broken)):
+        found = list(causes(broken))
+        if any(isinstance(cause, late) and not isinstance(cause, failed) for cause in found):
             problem = "no complete answer in time"
+        elif any(isinstance(cause, urllib3.exceptions.NameResolutionError) for cause in found):
+            problem = "its host name was not found"
+        elif any(isinstance(cause, ConnectionRefusedError) for cause in found):
+            problem = "the connection was refused"
         elif isinstance(broken, requests.exceptions.SSLError):
             problem = "no secure connection"
         else:
@@ -195,6 +212,12 @@ class Client:
             f"{self.name}: {problem}. Check the address and that the server runs (`aidetect up` starts"
             " one)."
         )
+
+
+def _not_connected(broken: Exception) -> bool:
+    """Whether no connection was made at all, which is known at once: refused, no such host, no TLS."""
+    failed = (urllib3.exceptions.NewConnectionError, requests.exceptions.SSLError)
+    return any(isinstance(cause, failed) for cause in causes(broken))
 
 
 def _base(url: str) -> str:

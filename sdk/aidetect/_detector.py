@@ -42,10 +42,11 @@ class Detector:
     With `url`, an aidetect server is asked instead, with `api_key`: files are sent as bytes, once; URLs
     are for the server to fetch; `model` to `threads` and `allow_private` are the server's own. `timeout`
     is then for one answer, `patience` for a check that does not move, `retries` for a server that is
-    busy or gone, `concurrency` for the images that `check_many` has under way. `trust` verifies the
-    signature of each verdict: a file with the server's public keys, or "first-use" for those that it
-    has when it is first asked. AIDETECT_URL and AIDETECT_API_KEY stand in for `url` and `api_key`; the
-    first only where no option of a model of one's own is given.
+    busy or gone (one that never answered and cannot be connected to is told at once), `concurrency`
+    for the images that `check_many` has under way. `trust` verifies the signature of each verdict: a
+    file with the server's public keys, or "first-use" for those that it has when it is first asked.
+    AIDETECT_URL and AIDETECT_API_KEY stand in for `url` and `api_key`; the first only where no option
+    of a model of one's own is given.
 
     Loading reads and hashes the weights once (tens of milliseconds) and builds the network (about
     half a second): keep a Detector. One Detector serves many threads at once.

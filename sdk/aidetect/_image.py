@@ -215,8 +215,8 @@ def _check_size(size: tuple[int, int], max_pixels: int, name: str | None) -> Non
     width, height = size
     if width * height > max_pixels:
         raise TooManyPixelsError(
-            f"{label_of(name)} has {width:,} × {height:,} pixels ({width * height / 1e6:,.1f} million); "
-            f"the limit is {max_pixels / 1e6:,.1f} million. Give a smaller copy, or raise max_pixels.",
+            f"{label_of(name)} has {width:,} × {height:,} pixels, more than the limit of "
+            f"{max_pixels:,}. Use a smaller copy, or raise the limit.",
             input=name,
         )
 

@@ -79,8 +79,10 @@ def _read_file(path: "str | os.PathLike[str]", limit: int) -> bytes:
 def _read_pipe(path: "str | os.PathLike[str]", name: str, limit: int) -> bytes:
     """At most `limit` + 1 bytes of a pipe that has a name, be it that of a shell's `<(…)`.
 
-    Opening one waits for a writer, for ever where none comes: so it is opened without waiting. What
-    then comes may take its time. Raises InputError where there is no writer after WRITER_SECONDS.
+    Opening one waits for a writer, for ever where none comes: so it is opened without waiting. A writer
+    that is there may take its time, as on standard input: `<(…)` may well stand for a program that
+    computes for minutes before its first byte, and whoever named it can end it. Raises InputError where
+    there is no writer after WRITER_SECONDS.
     """
 
     def at_once(path: str, flags: int) -> int:

@@ -41,7 +41,7 @@ def explain_verdict(
         reasons.append(Reason("real_error_rate", text, {"rate": calibration.real_error}))
     if because not in ("too_small", "flat") and len(views) > 1:
         towards = sum(view >= 0.5 for view in views)
-        text = f"{towards} of the {len(views)} views of the image look more like AI than not."
+        text = f"Views of the image that look more like AI than not: {towards} of {len(views)}."
         reasons.append(Reason("views", text, {"ai": towards, "all": len(views)}))
     if image.frames > 1:
         text = f"Only the first of {image.frames} frames was checked."

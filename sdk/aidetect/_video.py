@@ -241,8 +241,8 @@ def _whole(
     share = round(counts["ai"] / len(verdicts), 4)
     params = {"ai": counts["ai"], "real": counts["real"], "all": len(verdicts), "share": share}
     text = (
-        f"Of {len(verdicts)} frames, {counts['ai']} look made by AI, {counts['real']} do not, and"
-        f" {counts['uncertain']} are unclear."
+        f"Frames that look made by AI: {counts['ai']} of {len(verdicts)}; that do not: {counts['real']};"
+        f" unclear: {counts['uncertain']}."
     )
     weak = "Frames were checked as images of their own: what only movement shows was not seen."
     timeline = [{"time": at, "label": one.label, "probability": one.probability} for at, one in frames]

@@ -137,10 +137,10 @@ def main() -> None:
             for name, value in sorted(speed.items(), key=lambda item: -item[1]):
                 print(f"  {name:18}{value:7.1f}{value / speed[BASE]:7.2f}")
             for name in dict.fromkeys((default.name, "onnx", "openvino")):
-                results[f"{name}_{size}_vs_torch_bf16"] = at_least(speed[name] / speed[BASE], 1.0, "≥")
+                results[f"{name}_{size}_vs_torch_bf16"] = at_least(speed[name] / speed[BASE], 1.0)
         print(f"default CPU backend here: {default.name}")
         for name, module in (("onnx", "onnxruntime"), ("openvino", "openvino")):
-            results[f"{name}_start_s"] = at_most(start(package, name), 1.6, "≤")
+            results[f"{name}_start_s"] = at_most(start(package, name), 1.6)
             print(f"{module} takes {megabytes(module):.0f} MB on disk")
     print_figures(results)
 

@@ -195,7 +195,7 @@ def main() -> None:
         "commands of a submit": (costs["submit"]["commands"], 12),
         "bytes over the wire of a submit": (costs["submit"]["bytes"], 2500),
     }
-    print_figures({name: at_most(value, most, "<=") for name, (value, most) in figures.items()})
+    print_figures({name: at_most(value, most) for name, (value, most) in figures.items()})
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def main() -> None:
         "bytes of the package": (packages(), 200_000),
         "requests, elements and scripts unasked": (other, 0),
     }
-    print_figures({name: at_most(value, most, "<=") for name, (value, most) in figures.items()})
+    print_figures({name: at_most(value, most) for name, (value, most) in figures.items()})
 
 
 if __name__ == "__main__":

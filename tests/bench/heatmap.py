@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _figures import Figures, at_most, figure, print_figures
+from _figures import Figures, above, at_most, print_figures, untargeted
 from PIL import Image, ImageFilter
 from torch import nn
 
@@ -274,7 +274,7 @@ def sanity_figures(items: Sequence[Item]) -> Figures:
     figures = {}
     for part, values in sanity(items[:: len(items) // SANITY_IMAGES][:SANITY_IMAGES]).items():
         for kind, value in zip(("rank correlation", "the same, absolute", "SSIM"), values, strict=True):
-            figures[f"maps with random weights ({part}): {kind}"] = at_most(value, 0.5, "<=")
+            figures[f"maps with random weights ({part}): {kind}"] = at_most(value, 0.5)
     return figures
 
 
@@ -294,14 +294,13 @@ def pointing_figures(items: Sequence[Item], count: int) -> Figures:
                 ("auc", "AUC of inside against outside", 0.5),
             ):
                 value, low, high = resampled(rows[column], origins)
-                target = f"> {least:.2f}; has {low:.2f}–{high:.2f}"
-                figures[f"{name}: {title}"] = figure(value, target, low > least)
-        figures[f"{pasted} pasted: hits of the centre"] = figure(centre, "–", True)
-        figures[f"{pasted} pasted: hits by chance"] = figure(chance, "–", True)
+                figures[f"{name}: {title}"] = above(value, least, (low, high))
+        figures[f"{pasted} pasted: hits of the centre"] = untargeted(centre)
+        figures[f"{pasted} pasted: hits by chance"] = untargeted(chance)
     for kind in draw:
         value, low, high = gap(*hits["AI", kind], *hits["real", kind])
         name = f"hits, AI less real pasted, map of the {kind}"
-        figures[name] = figure(value, f"> 0; has {low:.2f}–{high:.2f}", low > 0)
+        figures[name] = above(value, 0, (low, high))
     return figures
 
 

@@ -36,7 +36,7 @@ def main() -> None:
         for count in (1, 9):
             views = noise(count, package.manifest.view_size)
             (ratio,) = speeds(before, [after], views, seconds)
-            figures[f"int8_over_float32_{count}_views"] = at_least(ratio, 1.5, "≥", 2)
+            figures[f"int8_over_float32_{count}_views"] = at_least(ratio, 1.5, digits=2)
         if find_spec("openvino"):
             one, other = (open_backend(model, "openvino") for model in (package, small))
             (ratio,) = speeds(one, [other], views, seconds)
@@ -49,7 +49,7 @@ def main() -> None:
             for name, was in found[0].items():
                 now = found[1][name]
                 print(f"{name}: {was:.4f} in float32, {now:.4f} in int8")
-                figures[f"{name}_change"] = at_most(abs(now - was), 0.005, "≤", 4)
+                figures[f"{name}_change"] = at_most(abs(now - was), 0.005, digits=4)
             print(likeness(told, right))
         else:
             print("accuracy left out: AIDETECT_DATA names no images", file=sys.stderr)

@@ -13,7 +13,7 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from _figures import Figures, at_most, figure, print_figures
+from _figures import Figures, above, at_most, print_figures
 from _smaller import DATA, accuracy, fitting_views, held_out, likeness, look, margins, noise, speeds
 
 from aidetect._backends import open_backend
@@ -50,7 +50,7 @@ def main() -> None:
             shown_views = noise(count, package.manifest.view_size)
             ratios = speeds(before, list(opened.values()), shown_views, seconds)
             for name, ratio in zip(models, ratios, strict=True):
-                figures[f"{name}_over_float32_{count}_views"] = figure(ratio, "> 1", ratio > 1, 2)
+                figures[f"{name}_over_float32_{count}_views"] = above(ratio, 1, digits=2)
         if find_spec("openvino"):
             one, *others = (open_backend(made, "openvino") for made in (package, *models.values()))
             for name, ratio in zip(models, speeds(one, others, shown_views, seconds), strict=True):
@@ -68,7 +68,7 @@ def main() -> None:
                 print(f"  {likeness(told, right)}")
                 for key, value in found.items():
                     change = abs(value - whole[key])
-                    figures[f"{name}_{key}_change"] = at_most(change, 0.005, "≤", 4)
+                    figures[f"{name}_{key}_change"] = at_most(change, 0.005, digits=4)
         else:
             print("accuracy left out: AIDETECT_DATA names no images", file=sys.stderr)
     print_figures(figures)

@@ -115,8 +115,8 @@ def known(bench: Bench, rounds: int, seconds: float) -> Figures:
     print(f"known image: {statistics.median(rates):.0f}/s, bare route: {statistics.median(bares):.0f}/s")
     print(f"p50 {1000 * middle:.1f} ms, p99 {1000 * late:.1f} ms at {CLIENTS} clients")
     return {
-        "known_over_bare_route": at_least(statistics.median(shares), 0.35, "≥"),
-        "known_p99_over_p50": at_most(late / middle, 5, "≤"),
+        "known_over_bare_route": at_least(statistics.median(shares), 0.35),
+        "known_p99_over_p50": at_most(late / middle, 5),
     }
 
 
@@ -152,10 +152,8 @@ def urls(bench: Bench, rounds: int, checks: int) -> Figures:
     print(f"URL checks: {statistics.median(rates):.0f}/s, fetch alone {1000 * fetch:.0f} ms")
     print(f"one client: p50 {1000 * statistics.median(each):.0f} ms")
     return {
-        "urls_over_worker_alone": at_least(statistics.median(shares), 0.6, "≥"),
-        "one_client_p50_over_fetch_and_model": at_most(
-            statistics.median(each) / (fetch + FORWARD), 1.6, "≤"
-        ),
+        "urls_over_worker_alone": at_least(statistics.median(shares), 0.6),
+        "one_client_p50_over_fetch_and_model": at_most(statistics.median(each) / (fetch + FORWARD), 1.6),
     }
 
 
@@ -191,7 +189,7 @@ def litserve(bench: Bench, checks: int) -> Figures:
             load.close()
     print(f"URL checks: {statistics.median(ours):.0f}/s, LitServe {statistics.median(theirs):.0f}/s")
     ratio = statistics.median(ours) / statistics.median(theirs)
-    return {"urls_over_litserve": at_least(ratio, 1, "≥")}
+    return {"urls_over_litserve": at_least(ratio, 1)}
 
 
 def straight(bench: Bench, addresses: list[str]) -> float:
@@ -238,7 +236,7 @@ def waiting(bench: Bench, clients: int, seconds: float) -> Figures:
     ranked = [1000 * each for each in sorted(health.seconds)]
     print(f"healthz beside {clients} that wait: p50 {ranked[len(ranked) // 2]:.0f} ms")
     late = ranked[int(0.99 * len(ranked))]
-    return {f"healthz_p99_ms_beside_{clients}_waiting": at_most(late, 100, "≤")}
+    return {f"healthz_p99_ms_beside_{clients}_waiting": at_most(late, 100)}
 
 
 def memory(bench: Bench, checks: int) -> Figures:
@@ -264,7 +262,7 @@ def memory(bench: Bench, checks: int) -> Figures:
     places = [checks / 20 * number for number in range(len(sizes))]
     slope = statistics.linear_regression(places, sizes).slope
     print(f"memory over {checks} checks, MB:", *(f"{size / 1e6:.1f}" for size in sizes))
-    return {"bytes_grown_per_check": at_most(slope, 200, "≤")}
+    return {"bytes_grown_per_check": at_most(slope, 200)}
 
 
 def main() -> None:

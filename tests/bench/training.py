@@ -186,7 +186,7 @@ def main() -> None:
             after = bare.rate(2)
             ratio = rates[kind] / mean((before, after))
             print(f"{kind}: {rates[kind]:.1f} images/s; bare {before:.1f} before, {after:.1f} after")
-            figures[f"{kind}_over_bare"] = at_least(ratio, least, "≥")
+            figures[f"{kind}_over_bare"] = at_least(ratio, least)
             before = after
         parts = breakdown(made, bare, tiles)
     print(f"processor time an image, at {SIZE} pixels in batches of {BATCH}:")
@@ -199,7 +199,7 @@ def main() -> None:
             ("crop_and_flip", 0.9, whole - parts["the other augmentation"]),
             ("full_augmentation", 0.7, whole),
         ):
-            figures[f"{kind}_by_processor_time"] = at_least(work / total, least, "≥")
+            figures[f"{kind}_by_processor_time"] = at_least(work / total, least)
     print_figures(figures)
 
 

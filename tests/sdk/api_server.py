@@ -49,8 +49,8 @@ class ApiHandler(Handler):
 class ApiServer(Origin):
     """`faults` are used up first, one a request. An upload is done at once, or after `polls` polls."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, port: int = 0) -> None:
+        super().__init__(port=port)
         self.RequestHandlerClass = ApiHandler
         self.calls: list[tuple[str, str, bytes]] = []
         self.keys: list[str | None] = []

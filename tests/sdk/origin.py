@@ -80,8 +80,10 @@ class Origin(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: str = "127.0.0.1", certificate: Path | None = None) -> None:
-        super().__init__((address, 0), Handler)
+    def __init__(
+        self, address: str = "127.0.0.1", certificate: Path | None = None, port: int = 0
+    ) -> None:
+        super().__init__((address, port), Handler)
         self.answers: dict[str, Answer] = {}
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.connections = 0

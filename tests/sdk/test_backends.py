@@ -225,7 +225,9 @@ def test_nothing_is_reported_to_anybody(name: str, small: ModelPackage, tmp_path
         ({"device": "cuda:"}, "choose auto, cpu, cuda"),
         ({"backend": "onnx", "device": "cuda"}, "for a GPU choose 'torch'"),
         ({"backend": "openvino", "device": "cuda:1"}, "for a GPU choose 'torch'"),
-        ({"threads": 0}, "at least 1"),
+        ({"threads": 0}, "from 1 to 1024"),
+        ({"threads": 1025}, "from 1 to 1024"),
+        ({"threads": 10**30}, "from 1 to 1024"),
         ({"device": "cuda:99"}, "choose 'cpu'|this machine has"),
     ],
 )

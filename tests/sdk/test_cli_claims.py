@@ -1,6 +1,8 @@
 """`aidetect claims`: what files say, shown without a model."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from aidetect._cli import main
 
 from .metadata_files import INFOTEXT, jpeg, png
+from .origin import Origin
 from .signed_files import MADE_BY_AI, TRUSTED, authority, signed
 
 
@@ -42,6 +45,36 @@ def test_as_json_and_with_a_file_that_is_not_there(
     (claim,) = good["claims"]
     assert (claim["finding"], claim["signed"], claim["signer"]) == ("ai", True, "Maker Ltd")
     assert bad["error"]["code"] == "not_found"
+    assert bad["error"]["input"] == str(folder / "none.png")
+
+
+def test_an_address_is_fetched_as_check_does(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Origin() as origin:
+        good = origin.serve("/a.png", (folder / "a.png").read_bytes()) + "?token=secret"
+        page = origin.serve("/page", b"<html>", headers={"Content-Type": "text/html"}) + "?token=secret"
+        assert main(["claims", good]) == 1
+        assert "not on the public internet" in capsys.readouterr().err and not origin.connections
+        assert main(["claims", "--allow-private", good]) == 0
+        assert f"{good}\n  Stable Diffusion web UI: AI made it" in capsys.readouterr().out
+        assert main(["claims", "--allow-private", page, str(folder / "c.jpg")]) == 1
+        told = capsys.readouterr()
+        assert "/page: is a web page" in told.err and "secret" not in told.err
+        assert "c.jpg: says nothing" in told.out
+        assert main(["claims", "--allow-private", "--json", "--max-bytes", "9", good]) == 1
+        error = json.loads(capsys.readouterr().out)["error"]
+        assert error["code"] == "too_large" and error["input"] == origin.url("/a.png")
+
+
+def test_standard_input_is_read_and_named_so(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "aidetect", "claims", "--json", "-"],
+        input=(folder / "a.png").read_bytes(),
+        capture_output=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["file"] == "<stdin>" and found["claims"][0]["signal"] == "webui"
 
 
 def test_anchors_that_are_not_there_are_wrong_configuration(

@@ -70,6 +70,8 @@ def _processor_seconds() -> float:
         (["check", "a.jpg", "--threads", "two"], "whole number above zero"),
         (["check", "a.jpg", "--timeout", "nan"], "seconds above zero"),
         (["check", "a.jpg", "--timeout", "inf"], "seconds above zero"),
+        (["check", "a.jpg", "--timeout", "1e300"], "is more than 9223372036 seconds"),
+        (["watch", ".", "--interval", "1e300"], "is more than 9223372036 seconds"),
         (["check", "a.jpg", "--views", "all"], "all"),
         (["check", "-", "-"], "twice"),
         (["models", "keygen"], "FILE"),

@@ -13,6 +13,7 @@ from PIL import Image
 from aidetect._cli._check import report
 from aidetect._cli._terminal import Progress, duration, tolerant, use_colour
 
+from .api_server import ApiServer
 from .verdicts import verdict
 
 
@@ -144,6 +145,33 @@ def test_standard_input_that_is_a_terminal_is_not_waited_for() -> None:
         os.close(controller)
         os.close(terminal)
     assert done.returncode == 2 and "check - < photo.jpg" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs pseudo-terminals")
+@pytest.mark.parametrize("at_a_terminal", [True, False])
+def test_that_a_server_is_waited_for_is_said_once_at_a_terminal(
+    at_a_terminal: bool, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (64, 64)).save(tmp_path / name)
+    controller, terminal = os.openpty()
+    with ApiServer() as server:
+        server.faults = [lambda handler: handler.problem("busy", 503)] * 4
+        command = [sys.executable, "-m", "aidetect", "check", "a.png", "b.png", "c.png"]
+        done = subprocess.run(
+            [*command, "--server", server.url("/")],
+            stdout=subprocess.PIPE,
+            stderr=terminal if at_a_terminal else subprocess.PIPE,
+            timeout=120,
+            cwd=tmp_path,
+        )
+    os.close(terminal)
+    said = os.read(controller, 10_000) if at_a_terminal else done.stderr
+    os.close(controller)
+    assert done.returncode == 0 and done.stdout.count(b"P(AI)") == 3
+    waited = b"cannot answer at the moment (503); it is asked again, up to 5 times\r\n"
+    assert said.count(b"asked again") == at_a_terminal
+    assert (waited in said) is at_a_terminal
 
 
 @pytest.mark.skipif(os.name == "nt", reason="closes descriptors in a POSIX shell")

@@ -109,7 +109,8 @@ def test_heic_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pixel_bomb_is_refused_by_its_header() -> None:
     with pytest.raises(
-        TooManyPixelsError, match=r"bomb\.png has 60,000 × 60,000 pixels.*limit is 50\.0"
+        TooManyPixelsError,
+        match=r"bomb\.png has 60,000 × 60,000 pixels, more than the limit of 50,000,000\.",
     ):
         decode(png(60_000, 60_000, 8, 2, b""), name="bomb.png")
     with pytest.raises(TooManyPixelsError, match="10,000 × 10,000"):

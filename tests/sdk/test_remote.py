@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import socket
 import struct
 import threading
@@ -182,10 +183,53 @@ def test_the_pause_asked_for_is_told(server: ApiServer, detector: Detector) -> N
 
 def test_a_server_that_is_not_there() -> None:
     detector = Detector(url=f"http://127.0.0.1:{closed_port()}", retries=1)
-    with pytest.raises(ServerUnreachableError, match=r"connection failed.*aidetect up"):
+    with pytest.raises(ServerUnreachableError, match=r"connection was refused.*aidetect up"):
         detector.check(PNG)
     with pytest.raises(ServerUnreachableError):
         _ = detector.model
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "message"),
+    [
+        ("http", "127.0.0.1", "the connection was refused"),
+        ("http", "nowhere.invalid", "its host name was not found"),
+        ("https", "localhost", "no secure connection"),
+    ],
+)
+@pytest.mark.usefixtures("nowhere")
+def test_a_server_that_never_answered_and_cannot_be_connected_to_is_told_at_once(
+    scheme: str, host: str, message: str, server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    port = server.port if scheme == "https" else closed_port()  # one that speaks no TLS
+    caplog.set_level("INFO", "aidetect.client")
+    with pytest.raises(ServerUnreachableError, match=message):
+        Detector(url=f"{scheme}://{host}:{port}").check(PNG)
+    assert not caplog.records and not server.calls
+
+
+def test_a_server_that_has_answered_is_waited_for_while_it_restarts(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    port = closed_port()
+    detector = Detector(url=f"http://127.0.0.1:{port}", api_key=KEY)
+    with ApiServer(port) as server:
+        server.faults = [lambda handler: handler.problem("unknown_image", 404, Connection="close")]
+        with pytest.raises(InputError):
+            detector.check(PNG)
+    caplog.set_level("INFO", "aidetect.client")
+    found: list[Verdict] = []
+    asking = threading.Thread(target=lambda: found.append(detector.check(PNG)))
+    asking.start()
+    while not caplog.messages and asking.is_alive():
+        time.sleep(0.01)
+    with ApiServer(port) as server:
+        asking.join(PATIENCE)
+        assert [verdict.label for verdict in found] == ["ai"] and len(server.calls) == 1
+    assert re.fullmatch(
+        r"http://127\.0\.0\.1:\d+: the connection .*; it is asked again, up to 5 times",
+        caplog.messages[0],
+    )
 
 
 @pytest.mark.parametrize("piece", [b"", b" "], ids=["silent", "dripping"])

@@ -201,6 +201,17 @@ def test_a_folder_without_images_is_told_and_the_rest_is_checked(folder: Path, t
     assert "label" in rows["3.png"]
 
 
+def test_an_empty_file_is_told_as_check_tells_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not as an open file, which might have been read before."""
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).touch()
+    assert scan(tmp_path) == main(["check", str(tmp_path)]) == 1
+    scanned, checked = capsys.readouterr().err.split("aidetect: 2 files")
+    assert scanned in checked and scanned.count("is empty (0 bytes). Give a file") == 2
+
+
 def test_bad_files_are_listed_to_a_bound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(130):
         (tmp_path / f"{number}.png").write_bytes(b"%d" % number)
@@ -214,6 +225,8 @@ def test_bad_files_are_listed_to_a_bound(tmp_path: Path, capsys: pytest.CaptureF
     [
         (["--out", "out.xlsx"], ".jsonl, .csv, .parquet"),
         (["--out", "nowhere/out.csv"], "no such folder"),
+        (["--out", "folder.csv"], "folder.csv: is a folder"),
+        (["--out", "out.csv", "--report", "out.csv"], "reports end with .html"),
         (["https://a.example/"], "aidetect check"),
     ],
 )
@@ -225,8 +238,10 @@ def test_wrong_use_is_said_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.csv").mkdir()
     assert scan(tmp_path, *arguments) == 2
     assert message in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["folder.csv"]
 
 
 def test_a_file_that_is_no_journal_is_left_alone(folder: Path, tmp_path: Path) -> None:
@@ -319,6 +334,17 @@ def test_a_table_that_fails_leaves_the_older_one(tmp_path: Path) -> None:
         write_table(rows(), str(tmp_path / "a.csv"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
     assert (tmp_path / "a.csv").read_text() == "older"
+
+
+def test_what_an_interruption_leaves_of_a_table_is_written_over(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from aidetect._scan._tables import whole\n"
+        "with whole(sys.argv[1]) as part: open(part, 'w').close(); os._exit(130)"
+    )
+    path = tmp_path / "a.csv"
+    assert subprocess.run([sys.executable, "-c", program, str(path)], timeout=120).returncode == 130
+    write_table(odd_rows(), str(path))
+    assert os.listdir(tmp_path) == ["a.csv"]
 
 
 def test_errors_of_the_journal_keep_their_code(tmp_path: Path) -> None:

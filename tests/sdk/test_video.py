@@ -157,6 +157,11 @@ def test_the_whole_follows_from_the_frames(ai: int, real: int, label: str, mp4: 
     assert found.reasons[0].params == {"ai": ai, "real": real, "all": 16, "share": ai / 16}
 
 
+def test_one_frame_is_not_counted_as_many() -> None:
+    found = judged(clip(count=1), Seen())
+    assert found.reasons[0].text == "Frames that look made by AI: 1 of 1; that do not: 0; unclear: 0."
+
+
 def test_broken_videos_end_with_an_error_or_what_is_left(mp4: bytes) -> None:
     random = np.random.default_rng(3)
     for turn in range(60):
@@ -222,7 +227,7 @@ def test_from_the_command_line(mp4: bytes, tmp_path: Path, capsys: pytest.Captur
     path.write_bytes(mp4)
     assert main(["check", str(path), "--views", "fast"]) == 0
     shown = capsys.readouterr().out
-    assert "Of 16 frames" in shown and "96×80 MP4" in shown
+    assert "of 16; that do not: " in shown and "96×80 MP4" in shown
 
 
 def test_without_pyav_it_says_what_to_install(mp4: bytes, tmp_path: Path) -> None:

@@ -18,6 +18,9 @@ from .._errors import ConfigurationError, MissingExtraError
 from .._text import printable
 from .._weights import ModelPackage
 
+MAX_THREADS = 1024
+"""More than any runtime has use for; a runtime starts all of them, and would be at that for minutes."""
+
 NAMES = ("auto", "onnx", "openvino", "torch")
 _MODULES = {"onnx": "onnxruntime", "openvino": "openvino", "torch": "torch"}
 _INSTALL = {
@@ -67,8 +70,8 @@ def open_backend(
         raise ConfigurationError(f"no device '{printable(device)}': choose auto, cpu, cuda or cuda:N")
     if kind == "cuda" and backend in ("onnx", "openvino"):
         raise ConfigurationError(f"backend {backend!r} runs on the CPU only: for a GPU choose 'torch'")
-    if threads is not None and threads < 1:
-        raise ConfigurationError(f"threads is {threads}: it has to be at least 1")
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        raise ConfigurationError(f"threads is {threads}: it has to be from 1 to {MAX_THREADS}")
     if backend == "auto":
         backend, device = _choice(device)
     if not _installed(backend):

@@ -5,12 +5,11 @@ import sys
 from argparse import Namespace
 from collections.abc import Collection, Generator, Iterable
 from contextlib import closing
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from .._errors import ConfigurationError, InputError
+from .._errors import InputError
 from .._verdict import Verdict
-from ._inputs import STANDARD_INPUT, expand
+from ._inputs import STANDARD_INPUT, expand, standard_input
 from ._options import add_detector_options, add_fail_on, open_detector
 from ._parsing import Commands
 from ._show import card, json_line, line, problem
@@ -60,13 +59,6 @@ def run(options: Namespace) -> int:
 
     Raises ConfigurationError or ModelError.
     """
-    if options.inputs.count(STANDARD_INPUT) > 1:
-        raise ConfigurationError("`-` is given twice, but standard input can be read once only.")
-    if STANDARD_INPUT in options.inputs and (sys.stdin is None or sys.stdin.isatty()):
-        raise ConfigurationError(
-            "`-` reads an image from standard input, which has none here. "
-            "Give it one: aidetect check - < photo.jpg"
-        )
     inputs = expand(options.inputs, recursive=options.recursive)
     detector = open_detector(options)
     with closing(_answers(detector, inputs, options.max_bytes)) as answers:
@@ -107,17 +99,7 @@ def _answers(
     """One answer for each input, in order; what is an error already is its own."""
     good = (one for one in inputs if isinstance(one, str))
     checked = detector.check_many(
-        _standard_input(max_bytes) if one == STANDARD_INPUT else one for one in good
+        standard_input(max_bytes) if one == STANDARD_INPUT else one for one in good
     )
     for one in inputs:
         yield next(checked) if isinstance(one, str) else one
-
-
-def _standard_input(max_bytes: int) -> BytesIO:
-    """What is on standard input, to where it is known to be too large. Read here and not by a thread
-    of the detector, so that an endless wait can be interrupted."""
-    from .._reading import read_up_to
-
-    file = BytesIO(read_up_to(sys.stdin.buffer, max_bytes))
-    file.name = "<stdin>"  # as Python calls it; verdict and messages will
-    return file

@@ -1,23 +1,26 @@
-"""`aidetect claims`: what files say of their own origin, without a model and without the network."""
+"""`aidetect claims`: what files say of their own origin, without a model. The network is asked for
+nothing but the files that an address names."""
 
 import json
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from .._errors import InputError
-from .._text import printable
+from .._text import is_url, printable
 from ._check import NOT_CHECKED
-from ._inputs import expand
-from ._parsing import Commands, positive_int
+from ._inputs import STANDARD_INPUT, expand, standard_input
+from ._options import add_limits
+from ._parsing import Commands
 from ._show import problem
 from ._terminal import say
 
 if TYPE_CHECKING:
+    from .._fetch import Fetcher
     from .._provenance import Finding
 
 _DESCRIPTION = """\
 Says what image files state of their own origin: Content Credentials, and what
-generators, editors and cameras wrote into them. No model is asked, and nothing
+generators, editors and cameras wrote into them. No model is asked, and no image
 is sent. All that is not signed by somebody trusted can be forged."""
 
 _EXIT_STATUS = """\
@@ -46,7 +49,12 @@ def add_parser(commands: Commands) -> None:
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("inputs", nargs="*", metavar="FILE", help="an image file, or a folder of them")
+    add(
+        "inputs",
+        nargs="*",
+        metavar="INPUT",
+        help="an image file, a folder of them, an http(s) URL, or - for the bytes of one on stdin",
+    )
     add("-r", "--recursive", action="store_true", help="look into the subfolders of folders too")
     add(
         "--prompts",
@@ -55,43 +63,68 @@ def add_parser(commands: Commands) -> None:
         " private more often than not",
     )
     add("--json", action="store_true", help='one JSON object a line: {"file": …, "claims": […]}')
-    add(
-        "--max-bytes",
-        type=positive_int,
-        metavar="N",
-        default=20_000_000,
-        help="largest file (default: %(default)s)",
-    )
+    add_limits(parser)
 
 
 def run(options: Namespace) -> int:
     """Reads what the options name and returns the exit status. Raises ConfigurationError."""
+    inputs = expand(options.inputs, recursive=options.recursive)
+    fetcher = _fetcher(options) if any(isinstance(one, str) and is_url(one) for one in inputs) else None
     failed = False
-    for name in expand(options.inputs, recursive=options.recursive):
+    for name in inputs:
         try:
             if not isinstance(name, str):
                 raise name
-            found = _claims(name, options.max_bytes, options.prompts)
+            source, found = _claims(name, options, fetcher)
         except InputError as error:
             failed = True
-            print(json.dumps({"error": error.to_dict()})) if options.json else say(problem(error))
+            if options.json:
+                print(json.dumps({"error": error.to_dict()}), flush=True)
+            else:
+                say(problem(error))
             continue
         if options.json:
             evidence = [{"finding": one.says, **one.to_evidence().details} for one in found]
-            print(json.dumps({"file": name, "claims": evidence}), flush=True)
+            print(json.dumps({"file": source, "claims": evidence}), flush=True)
         else:
-            print(_shown(name, found), flush=True)
+            print(_shown(source, found), flush=True)
     return NOT_CHECKED if failed else 0
 
 
-def _claims(name: str, limit: int, prompts: bool) -> tuple["Finding", ...]:
+def _fetcher(options: Namespace) -> "Fetcher":
+    from .._fetch import Fetcher  # not at the top: requests
+
+    return Fetcher(
+        max_bytes=options.max_bytes, timeout=options.timeout, allow_private=options.allow_private
+    )
+
+
+def _claims(
+    name: str, options: Namespace, fetcher: "Fetcher | None"
+) -> tuple[str, tuple["Finding", ...]]:
+    """What the input is called, and what it says. Raises InputError that names it."""
     from .._image import decode  # not at the top: numpy and Pillow
     from .._provenance import find_claims
     from .._reading import read
 
-    data = read(name, limit)
-    decoded = decode(data, name=name)
-    return find_claims(data, decoded.format, decoded.notes, prompts=prompts)
+    source = called = name
+    try:
+        if fetcher is not None and is_url(name):
+            from .._fetch import shown
+
+            called = shown(name)  # queries hold tokens, and messages end up in logs
+            data = fetcher.fetch(name).data
+        elif name == STANDARD_INPUT:
+            file = standard_input(options.max_bytes)
+            source = called = file.name
+            data = read(file, options.max_bytes)
+        else:
+            data = read(name, options.max_bytes)
+        decoded = decode(data, max_pixels=options.max_pixels, name=called)
+    except InputError as error:
+        error.input = error.input or called
+        raise
+    return source, find_claims(data, decoded.format, decoded.notes, prompts=options.prompts)
 
 
 def _shown(name: str, found: tuple["Finding", ...]) -> str:

@@ -1,10 +1,12 @@
-"""What the arguments of `aidetect check` stand for."""
+"""What the arguments of `aidetect check` and `claims` stand for."""
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
+from io import BytesIO
 
-from .._errors import InputError, InputNotFoundError
+from .._errors import ConfigurationError, InputError, InputNotFoundError
 from .._text import is_url, printable
 
 STANDARD_INPUT = "-"
@@ -18,8 +20,16 @@ def expand(arguments: Iterable[str], *, recursive: bool) -> list[str | InputErro
 
     A folder stands for the image files in it, sorted, with `recursive` also for those in its
     subfolders; names that begin with a dot are left out. In place of a folder that cannot be read
-    or holds no image stands the error.
+    or holds no image stands the error. Raises ConfigurationError for `-` where nothing can be read.
     """
+    arguments = list(arguments)
+    if arguments.count(STANDARD_INPUT) > 1:
+        raise ConfigurationError("`-` is given twice, but standard input can be read once only.")
+    if STANDARD_INPUT in arguments and (sys.stdin is None or sys.stdin.isatty()):
+        raise ConfigurationError(
+            "`-` reads an image from standard input, which has none here. "
+            "Give it one: aidetect check - < photo.jpg"
+        )
     inputs: list[str | InputError] = []
     for argument in arguments:
         if not is_url(argument) and argument != STANDARD_INPUT and os.path.isdir(argument):
@@ -27,6 +37,16 @@ def expand(arguments: Iterable[str], *, recursive: bool) -> list[str | InputErro
         else:
             inputs.append(argument)
     return inputs
+
+
+def standard_input(max_bytes: int) -> BytesIO:
+    """What is on standard input, to where it is known to be too large. Read here and not by a thread
+    of the detector, so that an endless wait can be interrupted."""
+    from .._reading import read_up_to
+
+    file = BytesIO(read_up_to(sys.stdin.buffer, max_bytes))
+    file.name = "<stdin>"  # as Python calls it; verdict and messages will
+    return file
 
 
 def images_in(folder: str, recursive: bool) -> Iterator[str | InputError]:

@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from ._parsing import Parser, positive_int, seconds
+from ._terminal import say_once_from
 
 if TYPE_CHECKING:
     from .._detector import Detector
@@ -47,8 +48,12 @@ def add_detector_options(parser: Parser) -> None:
         metavar="FILE",
         help="verify its signatures: a file with its public keys, or first-use for those it has now",
     )
-    limits = parser.add_argument_group("limits")
-    add = limits.add_argument
+    add_limits(parser)
+
+
+def add_limits(parser: Parser) -> None:
+    """Adds the limits of files, downloads and images."""
+    add = parser.add_argument_group("limits").add_argument
     add(
         "--max-bytes",
         type=positive_int,
@@ -77,7 +82,7 @@ def open_detector(options: Namespace) -> "Detector":
     """The detector that the options ask for. Raises ConfigurationError, ModelError or ServiceError."""
     from .._detector import Detector  # not at the top: this loads numpy, Pillow and more
 
-    return Detector(
+    detector = Detector(
         options.model,
         backend=options.backend,
         device=options.device,
@@ -90,3 +95,6 @@ def open_detector(options: Namespace) -> "Detector":
         url=options.server,
         trust=options.trust,
     )
+    if detector.backend == "server":
+        say_once_from("aidetect.client")
+    return detector

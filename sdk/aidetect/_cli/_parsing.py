@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import threading
 from typing import Any, NoReturn, TypeAlias
 
 from .._text import printable
@@ -64,11 +65,13 @@ def positive_int(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """A finite time above zero."""
+    """A time above zero that can be waited for."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above zero")
+    if value > threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {threading.TIMEOUT_MAX:.0f} seconds")
     return value

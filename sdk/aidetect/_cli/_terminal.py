@@ -20,6 +20,25 @@ def say(message: str) -> None:
     print(f"aidetect: {message}", file=sys.stderr, flush=True)
 
 
+def say_once_from(logger: str) -> None:
+    """Says the first that a logger of the library tells, where somebody waits for it at a terminal; what
+    progress has drawn in that line is shorter and vanishes under it."""
+    import logging  # not at the top: most commands need none
+
+    class First(logging.Handler):
+        said = False
+
+        def emit(self, record: logging.LogRecord) -> None:  # one thread at a time: it holds a lock
+            if not self.said:
+                self.said = True
+                sys.stderr.write("\r")
+                say(record.getMessage())
+
+    if sys.stderr.isatty():
+        logging.getLogger(logger).setLevel(logging.INFO)
+        logging.getLogger(logger).addHandler(First())
+
+
 def tolerant(*streams: TextIO) -> None:
     """Lets the streams write any text: what their encoding lacks (cp1252 on Windows) is escaped."""
     for stream in streams:

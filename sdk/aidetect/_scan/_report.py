@@ -41,6 +41,8 @@ def check_report(path: str, *, folder: bool) -> None:
         raise ConfigurationError(f"{printable(path)}: is a file. Name a folder for the report.")
     if not folder and os.path.isdir(path):
         raise ConfigurationError(f"{printable(path)}: is a folder. Name a file, or use --report-dir.")
+    if not (folder or path.lower().endswith((".html", ".htm"))):
+        raise ConfigurationError(f"{printable(path)}: reports end with .html. Name such a file.")
     if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise ConfigurationError(f"{printable(path)}: there is no such folder. Make it first.")
 

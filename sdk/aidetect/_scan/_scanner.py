@@ -10,6 +10,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from .._errors import InputError
+from .._image_format import identify
 from .._reading import read
 from .._text import printable
 from .._verdict import Verdict
@@ -95,6 +96,8 @@ class _Scan:
     def bytes_of(self, file: _File) -> bytes:
         """Raises _SameBytes where another file with them is checked, or was; InputError."""
         data = read(file.name, self._max_bytes)
+        if not data:
+            identify(data, file.name)  # says so; handed on, it would look like a file read before
         file.digest = sha256(data).hexdigest()
         with self._lock:
             first = self._journal.with_hash(file.digest) or self._running.get(file.digest)

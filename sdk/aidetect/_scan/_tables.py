@@ -49,6 +49,8 @@ def check_table(path: str) -> None:
         )
     if suffix == ".parquet":
         _arrow()
+    if os.path.isdir(path):
+        raise ConfigurationError(f"{printable(path)}: is a folder. Name a file.")
     if not os.path.isdir(os.path.dirname(path) or "."):
         raise ConfigurationError(f"{printable(path)}: there is no such folder. Make it first.")
 
@@ -61,8 +63,10 @@ def write_table(rows: Iterable[Row], path: str) -> None:
 
 @contextmanager
 def whole(path: str) -> Iterator[str]:
-    """A name to write to; what is there becomes `path` when the block ends without an error."""
-    part = f"{path}.{os.getpid()}.part"
+    """A name to write to; what is there becomes `path` when the block ends without an error. What a
+    run leaves that is interrupted, the next one writes over: the name is the same, and the journal
+    lets one run at a time."""
+    part = f"{path}.part"
     try:
         yield part
         os.replace(part, path)

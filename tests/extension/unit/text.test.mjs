@@ -41,6 +41,13 @@ test("one pixel is not counted as many", () => {
   assert.deepEqual(reasons(tiny, id), ["Sisi terpendek 1 px; yang dibutuhkan 64 px."]);
 });
 
+test("one frame and one view are not counted as many", () => {
+  const of = (code, params) => reasons(verdict({ reasons: [{ code, text: "", params }] }), en);
+  assert.deepEqual(of("frames", { ai: 1, real: 1, all: 16, share: 0.0625 }), ["Frames that look made by AI: 1 of 16; that do not: 1."]);
+  assert.deepEqual(of("frames", { ai: 1, real: 0, all: 1, share: 1 }), ["Frames that look made by AI: 1 of 1; that do not: 0."]);
+  assert.deepEqual(of("views", { ai: 1, all: 9 }), ["Views of the image that look more like AI than not: 1 of 9."]);
+});
+
 test("the sentence is of what decided", () => {
   assert.equal(sentence(verdict(), en), "The model puts the chance that AI made this image at 87%.");
   assert.match(sentence(verdict({ decided_by: "metadata", probability: 0.1 }), en), /^The file itself says/);
