@@ -5,7 +5,8 @@ which samples, stands here. `OUT/last.ckpt` is written atomically every minute, 
 evaluation and on Ctrl-C; starting again with the same folder goes on from it, to the same end as
 if there had been no stop. `OUT/best.ckpt` holds the averaged weights
 with the best figure on the validation part, `OUT/metrics.csv` a row per evaluation. Images that
-cannot be read are left out and listed in `OUT/skipped.txt`. A run that starts from given weights is
+cannot be read are left out and listed in `OUT/skipped.txt`, videos without the face that a recipe wants
+in `OUT/faceless.txt`. A run that starts from given weights is
 evaluated before its first step too, so that what it keeps is no worse on the validation part.
 """
 
@@ -105,9 +106,7 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     fabric = launch(device, recipe.train)
     torch.manual_seed(recipe.train.seed)
-    bare = network(recipe)
-    if start:
-        loaded(bare, start.weights)
+    bare = loaded(network(recipe), start.weights) if start else network(recipe)
     bare.to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(bare, new_optimizer(bare, recipe.train))
     criterion = new_criterion(recipe, training, bare)
@@ -138,8 +137,9 @@ def fit(
     losses: list[float] = []
     with _Stop() as stop, tqdm(total=total, initial=initial, unit="img", unit_scale=True) as bar:
         for batch, drawn in _batches(recipe, training, initial, workers, fabric):
-            pixels, labels, _, unreadable = batch
+            pixels, labels, _, unreadable, faceless = batch
             skipped.add(unreadable)
+            watch.faceless.add(faceless)
             if len(labels) or fabric.world_size > 1:
                 losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels, criterion))
             before = state["samples"]
@@ -166,6 +166,8 @@ def fit(
                 break
     if len(skipped):
         fabric.print(f"{len(skipped):,} images could not be read; they are listed in {skipped.path}")
+    if faces := len(watch.faceless):
+        fabric.print(f"no face was found in {faces:,} videos; they are listed in {watch.faceless.path}")
     return dict(state["best"])
 
 
