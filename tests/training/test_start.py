@@ -274,3 +274,17 @@ def test_a_package_can_be_of_part_of_what_a_recipe_names(whole: ModelPackage) ->
     free = replace(RECIPE, model=replace(RECIPE.model, dropout=0.0, view_size=48))
     start = read_start(str(whole.path), free)
     assert start.weights["head.3.weight"].shape == (2, 512)
+
+
+def test_what_else_reads_a_run(
+    tuned: Path, recipe: Path, tiles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first row has no loss for the report to tell; to diagnose is for networks from their seed."""
+    assert main(["report", str(tuned), "--recipe", str(recipe), "--out", str(tmp_path)]) == 0
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Evaluations of the validation part" in page and ">nan<" not in page
+    loss = read_rows(tuned / "metrics.csv")[1]["loss"]
+    assert f"training loss {loss:.3f} →" in page
+    given = ["diagnose", str(recipe), "--data", str(tiles), "--run", str(tuned)]
+    assert main([*given, "--out", str(tmp_path)]) == 1
+    assert "was begun from given weights" in capsys.readouterr().err
