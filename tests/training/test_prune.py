@@ -132,6 +132,7 @@ def test_a_share_has_to_take_something_and_leave_something(whole: ModelPackage, 
         pruned(network(SMALL), VIEWS, share)
 
 
-def test_what_was_made_smaller_already_is_refused(half: ModelPackage, tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="not as it was exported"):
-        prune(half, VIEWS, 0.5, tmp_path)
+def test_a_model_in_int8_is_refused(half: ModelPackage, tmp_path: Path) -> None:
+    both = load_package(quantize(half, VIEWS, tmp_path))
+    with pytest.raises(ConfigurationError, match="is in int8"):
+        prune(both, VIEWS, 0.5, tmp_path)

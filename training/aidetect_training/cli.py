@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         "--data", type=Path, required=True, help="folder of tiles or images; see TRAINING.md"
     )
     sub.add_argument("--out", type=Path, required=True, help="folder for checkpoints and metrics.csv")
+    sub.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL|CHECKPOINT",
+        help="weights to start from: an exported model, also a pruned one, or a best.ckpt",
+    )
     sub.add_argument("--device", default="auto")
     sub.add_argument("--workers", type=int, default=2)
 

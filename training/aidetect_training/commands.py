@@ -74,11 +74,13 @@ def prepare(arguments: argparse.Namespace) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     from .recipe import write_recipe
+    from .start import read_start
     from .train import train
 
     recipe = _recipe(arguments)
+    start = read_start(arguments.start, recipe) if arguments.start else None
     write_recipe(recipe, arguments.out / "recipe.toml")
-    best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers)
+    best = train(recipe, arguments.data, arguments.out, arguments.device, arguments.workers, start)
     if best:
         name = recipe.train.monitor
         print(f"best after {best['samples']:,.0f} samples: validation {name} {best[name]:.4f}")

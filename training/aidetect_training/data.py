@@ -239,8 +239,9 @@ def sampler(
     return BalancedSampler(items, recipe, samples, seed, start)
 
 
-Sample = tuple[torch.Tensor, int] | str
-"""3×size×size uint8 pixels and the label; or why the image cannot be read."""
+Sample = tuple[torch.Tensor, int] | tuple[torch.Tensor, int, str] | str
+"""3×size×size uint8 pixels and the label, of a video with no face where one is wanted also a line that
+says so; or why the image cannot be read."""
 
 
 def _picture(item: Item, view: str, side: int) -> Image.Image | str:
@@ -298,24 +299,27 @@ class Centres(Dataset[Sample]):
 
 
 class Batch(NamedTuple):
-    """`drawn` counts all samples that were asked for, `unreadable` tells those that are missing."""
+    """`drawn` counts all samples that were asked for, `unreadable` tells those that are missing,
+    `faceless` those in which a face was looked for in vain."""
 
     pixels: torch.Tensor
     labels: torch.Tensor
     drawn: int
     unreadable: list[str]
+    faceless: list[str]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
     good = [sample for sample in samples if not isinstance(sample, str)]
     bad = [sample for sample in samples if isinstance(sample, str)]
-    pixels = torch.stack([pixels for pixels, _ in good]) if good else torch.empty(0)
-    return Batch(pixels, torch.tensor([label for _, label in good]), len(samples), bad)
+    pixels = torch.stack([sample[0] for sample in good]) if good else torch.empty(0)
+    labels = torch.tensor([sample[1] for sample in good])
+    return Batch(pixels, labels, len(samples), bad, [sample[2] for sample in good if len(sample) == 3])
 
 
 class SkippedList:
-    """Images that cannot be read, once each, in a file of lines with path, tab and reason. A run
-    that goes on knows those of before."""
+    """Images that cannot be read, or videos without a face, once each, in a file of lines with path, tab
+    and reason. A run that goes on knows those of before."""
 
     def __init__(self, path: Path) -> None:
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

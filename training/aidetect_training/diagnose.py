@@ -24,6 +24,7 @@ from .data import Crops, Item, collate, sampler, split
 from .layouts import read_dataset
 from .recipe import Phase, Recipe
 from .rows import read_rows
+from .widths import loaded
 
 BATCH = 32
 
@@ -39,12 +40,17 @@ def diagnose(recipe: Recipe, data: Path, run: Path, out: Path) -> dict[str, Any]
     untrained, trained = network(recipe), network(recipe)
     try:
         state = torch.load(run / "last.ckpt", map_location="cpu", weights_only=True)
-        trained.load_state_dict(state["model"])
+        loaded(trained, state["model"])
     except (OSError, RuntimeError, KeyError) as error:
         raise ConfigurationError(
             f"{run} has no last.ckpt of {recipe.name} ({next(iter(str(error).splitlines()), '')}). "
             "Train first, or name the same changes."
         ) from None
+    if state.get("start"):
+        raise ConfigurationError(
+            f"{run} was begun from given weights; what is compared here is a network with what its seed "
+            "gave. Give a run without --from."
+        )
     rows = read_rows(run / "metrics.csv")
     found = {
         "samples": state["samples"],

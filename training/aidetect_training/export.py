@@ -30,6 +30,7 @@ from aidetect._views import CONTRACT
 from aidetect._weights import SHIPPED_FOLDER, Manifest, ModelPackage, load_package
 
 from .graph import onnx_graph
+from .widths import loaded
 
 MAX_BYTES = 60_000_000
 """Most bytes of weights that are written: they travel in the wheel."""
@@ -62,13 +63,14 @@ def export_model(
 ) -> Path:
     """Writes the package `name` into the folder `out`, replacing one of that name; returns its manifest.
 
-    `weights`: state dict of `SEResNet50(**architecture)`, any float type. `view_size`: side of the
-    views in pixels. Raises ConfigurationError if weights and architecture do not go together, if
-    a weight has no place in half precision, or if the file would be too large to ship.
+    `weights`: state dict of `SEResNet50(**architecture)`, also of a pruned one, any float type.
+    `view_size`: side of the views in pixels. Raises ConfigurationError if weights and architecture do
+    not go together, if a weight has no place in half precision, or if the file would be too large to
+    ship.
     """
     model = SEResNet50(**architecture)
     try:
-        model.load_state_dict(dict(weights))
+        loaded(model, weights)
     except RuntimeError as error:
         raise ConfigurationError(f"the weights are not those of {dict(architecture)}: {error}") from None
     data, graph = written(model, name)

@@ -7,11 +7,11 @@ What a block adds to, the gate and the head keep their widths, so that heat maps
 that went had to say, those that stay take over as well as they can: least squares over the places of
 images, as in He et al. 2017, "Channel Pruning", section 3.1, but in one step, and for the nine taps of a
 3×3 convolution alike. At last batch normalisation's statistics are taken anew from the same images.
-Nothing is trained and no label is looked at; calibration and texture are the model's own.
+Nothing is trained and no label is looked at; calibration and texture are the model's own. What is made
+can be trained on (`train --from`), and pruned again.
 """
 
 import copy
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from aidetect._weights import ModelPackage
 
 from .export import write_beside, written
 from .scoring import load_network
+from .widths import inner, keep
 
 BLOCK = 16
 """Channels are kept in such numbers: runtimes compute so many at once."""
@@ -36,9 +37,6 @@ RIDGE = 1e-3
 
 ABOUT = "Of the inner channels {share:.0%} are taken out; for ONNX Runtime and OpenVINO."
 
-Inner = tuple[nn.Conv2d, nn.BatchNorm2d, nn.Conv2d]
-"""A convolution and its normalisation, whose channels can go, and the convolution that reads them."""
-
 
 def prune(package: ModelPackage, views: np.ndarray, share: float, out: Path) -> Path:
     """Writes `package` without a `share` of its inner channels into the folder `out`; returns its
@@ -46,13 +44,13 @@ def prune(package: ModelPackage, views: np.ndarray, share: float, out: Path) -> 
 
     `views`: N×S×S×3 uint8, as `quantize.views_of` gives them, of images that no result is measured on.
     Raises ConfigurationError for a share that is not between 0 and 1 or that removes nothing, and for a
-    package that is in int8 or pruned already.
+    package in int8.
     """
     try:
         network = load_network(package)
     except RuntimeError:
         raise ConfigurationError(
-            f"{package.manifest.name} is not as it was exported. Give the model that it is made of."
+            f"{package.manifest.name} is in int8. Give the model that it is made of."
         ) from None
     made = pruned(network, views, share)
     suffix = f"pruned{share * 100:.0f}"
@@ -65,24 +63,17 @@ def pruned(network: SEResNet50, views: np.ndarray, share: float) -> SEResNet50:
     if not 0 < share < 1:
         raise ConfigurationError(f"share is {share}: it has to be above 0 and below 1")
     network = copy.deepcopy(network).eval()
-    inner = list(_inner(network))
-    products = _products(network, [norm for _, norm, _ in inner], views)
-    before = sum(norm.num_features for _, norm, _ in inner)
-    for part, product in zip(inner, products, strict=True):
+    parts = [part for _, part in inner(network)]
+    products = _products(network, [norm for _, norm, _ in parts], views)
+    before = sum(norm.num_features for _, norm, _ in parts)
+    for part, product in zip(parts, products, strict=True):
         _narrow(*part, product, share)
-    if sum(norm.num_features for _, norm, _ in inner) == before:
+    if sum(norm.num_features for _, norm, _ in parts) == before:
         raise ConfigurationError(
             f"share is {share}: no block of {BLOCK} channels goes. Give a larger one."
         )
     _normalise_anew(network, views)
     return network
-
-
-def _inner(network: SEResNet50) -> Iterator[Inner]:
-    for layer in network.layers:
-        for block in layer:  # type: ignore[attr-defined]
-            yield block.conv1, block.bn1, block.conv2
-            yield block.conv2, block.bn2, block.conv3
 
 
 def _run(network: nn.Module, views: np.ndarray) -> None:
@@ -119,12 +110,8 @@ def _narrow(
     # What each channel is in terms of those that stay, C×K: X ≈ X[kept] as least squares have it.
     shares = torch.linalg.solve(small, product[kept]).T
     with torch.no_grad():
-        reader.weight = nn.Parameter(torch.einsum("ochw,ck->okhw", reader.weight, shares))
-        conv.weight = nn.Parameter(conv.weight[kept])
-        for name in ("weight", "bias"):
-            setattr(norm, name, nn.Parameter(getattr(norm, name)[kept]))
-    norm.running_mean, norm.running_var = norm.running_mean[kept], norm.running_var[kept]  # type: ignore[index]
-    conv.out_channels = norm.num_features = reader.in_channels = left
+        read = torch.einsum("ochw,ck->okhw", reader.weight, shares)
+    keep(conv, norm, reader, kept, read)
 
 
 def _normalise_anew(network: nn.Module, views: np.ndarray) -> None:

@@ -180,7 +180,8 @@ class SequenceRecipe:
     reads these: a recurrent network of so many `units` and `layers`, or the `mean` of the probabilities
     that each frame has by itself. `dropout` lies between the layers and before the classifier.
     `changes` gives the recurrent network, beside a frame's features, how they differ from those of the
-    frame before."""
+    frame before. With `faces` the square around the largest face is cut out of the frames before they
+    are squashed, see `faces.py`."""
 
     frames: int = 0
     rate: float = 0.0
@@ -189,6 +190,7 @@ class SequenceRecipe:
     layers: int = 1
     dropout: float = 0.3
     changes: bool = False
+    faces: bool = False
 
     def __post_init__(self) -> None:
         need(self.frames == 0 or self.frames >= 2, "frames", self.frames, "2 or more, or 0 for images")
@@ -196,6 +198,7 @@ class SequenceRecipe:
         need(self.units >= 1, "units", self.units, "1 or more")
         need(1 <= self.layers <= 8, "layers", self.layers, "from 1 to 8")
         need(0 <= self.dropout < 1, "dropout", self.dropout, "from 0 to below 1")
+        need(not self.faces or self.frames > 0, "faces", True, "left out where no frames are read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,8 @@ class Recipe:
     def __post_init__(self) -> None:
         branched = self.model.frequency and self.sequence.frames > 0
         need(not branched, "frequency", True, "left out where videos are read")
+        squashed = self.model.view == "squash" or not self.sequence.faces
+        need(squashed, "model.view", self.model.view, "squash where faces are cut out")
 
 
 def load_recipe(name_or_path: str, changes: Mapping[str, Any] | None = None) -> Recipe:

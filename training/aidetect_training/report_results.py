@@ -1,5 +1,6 @@
 """What `report` tells of an evaluation and of a training run: figures, curves, tables."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -175,10 +176,12 @@ def training_run(training: Training, album: Album) -> Section:
         parts = ((part, asdict(getattr(recipe, part))) for part in ("model", "data", "augment", "train"))
         section.add("facts", [(part, _options(values)) for part, values in parts])
     first, last = training.rows[0], training.rows[-1]
+    # Before the first step of a run that starts from given weights there is no loss.
+    losses = [row["loss"] for row in training.rows if not math.isnan(row["loss"])] or [math.nan]
     names = (("auc", "AUC"), ("balanced_accuracy", "balanced accuracy"))
     alt = (
-        f"Curves over {len(training.rows)} evaluations: training loss {first['loss']:.3f} →"
-        f" {last['loss']:.3f}, validation AUC {first['auc']:.3f} → {last['auc']:.3f}, balanced accuracy"
+        f"Curves over {len(training.rows)} evaluations: training loss {losses[0]:.3f} →"
+        f" {losses[-1]:.3f}, validation AUC {first['auc']:.3f} → {last['auc']:.3f}, balanced accuracy"
         f" {first['balanced_accuracy']:.3f} → {last['balanced_accuracy']:.3f}."
     )
     pages = report_figures.curves(training.rows, names)
@@ -188,7 +191,7 @@ def training_run(training: Training, album: Album) -> Section:
     section.add("picture", album.picture(f"{training.name}-curves", pages, caption, alt))
     rows = [
         (f"{row['samples']:,.0f}{' (kept)' if row['samples'] == training.best else ''}",
-         *(f"{row[key]:.3f}" if key in row else "–" for key, _ in EVALUATED))
+         *("–" if math.isnan(row.get(key, math.nan)) else f"{row[key]:.3f}" for key, _ in EVALUATED))
         for row in training.rows
     ]  # fmt: skip
     heads = ("samples seen", *(title for _, title in EVALUATED))

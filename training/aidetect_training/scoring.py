@@ -30,6 +30,7 @@ from .backbones import network
 from .data import Item
 from .recipe import Recipe
 from .variants import VARIANTS
+from .widths import loaded
 
 BATCH = 4
 
@@ -131,9 +132,12 @@ AS_TRAINED = Calibration((0.5, 0.5, 0.0), (1.0, 0.0), 1e-6, 0.5, 0.5, 1.0, 1.0)
 
 
 def load_network(package: ModelPackage) -> SEResNet50:
-    """The network of a model package, for inference in float32."""
+    """The network of a model package, also of a pruned one, for inference in float32.
+
+    Raises RuntimeError for a package in int8.
+    """
     model = SEResNet50(**package.manifest.architecture)
-    model.load_state_dict(safetensors.torch.load(package.weights))
+    loaded(model, safetensors.torch.load(package.weights))
     return model.eval()
 
 
@@ -144,7 +148,7 @@ def load_checkpoint(path: Path, recipe: Recipe) -> nn.Module:
     """
     model = network(recipe)
     try:
-        model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["weights"])
+        loaded(model, torch.load(path, map_location="cpu", weights_only=True)["weights"])
     except (RuntimeError, KeyError, EOFError, OSError, UnpicklingError) as error:
         reason = next(iter(str(error).splitlines()), "") or "it ends too early"
         raise ConfigurationError(

@@ -5,7 +5,9 @@ which samples, stands here. `OUT/last.ckpt` is written atomically every minute, 
 evaluation and on Ctrl-C; starting again with the same folder goes on from it, to the same end as
 if there had been no stop. `OUT/best.ckpt` holds the averaged weights
 with the best figure on the validation part, `OUT/metrics.csv` a row per evaluation. Images that
-cannot be read are left out and listed in `OUT/skipped.txt`.
+cannot be read are left out and listed in `OUT/skipped.txt`, videos without the face that a recipe wants
+in `OUT/faceless.txt`. A run that starts from given weights is
+evaluated before its first step too, so that what it keeps is no worse on the validation part.
 """
 
 import math
@@ -13,7 +15,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from types import TracebackType
@@ -47,8 +49,10 @@ from .optimise import Criterion, new_criterion, new_optimizer
 from .recipe import Phase, Recipe
 from .rows import append_row, forget_rows_after
 from .schedule import Average, learning_rate
+from .start import Start
 from .validation import Validation, laid_out, processes
 from .video_data import Runs
+from .widths import loaded
 
 
 class DivergedError(ConfigurationError):
@@ -59,7 +63,12 @@ CHECKPOINT_SECONDS = 60
 
 
 def train(
-    recipe: Recipe, data: Path, out: Path, device: str = "auto", workers: int = 2
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    device: str = "auto",
+    workers: int = 2,
+    start: Start | None = None,
 ) -> dict[str, Any]:
     """Trains `recipe` on the images in `data`; returns the row of the best evaluation.
 
@@ -67,7 +76,7 @@ def train(
     recipe, and as `fit` does.
     """
     training, validation = split(read_dataset(data), recipe.data)
-    return fit(recipe, training, validation, out, device, workers)
+    return fit(recipe, training, validation, out, device, workers, start=start)
 
 
 def fit(
@@ -79,14 +88,15 @@ def fit(
     workers: int = 2,
     unwanted: Callable[[dict[str, float]], bool] | None = None,
     watch: Validation | None = None,
+    start: Start | None = None,
 ) -> dict[str, Any]:
     """`train` on these two parts, of the recipe's `chosen` images.
 
     Tiles are at least as large as the largest phase's crops and the views; for a recipe that squashes
     them images are of any size. `unwanted` is asked after each evaluation, given its row, whether to
-    end the run. `watch` is evaluated in place of draws from `validation`. Raises ConfigurationError for
-    images of the wrong size, for a checkpoint in `out` of another recipe, and when the loss is no longer
-    a number.
+    end the run. `watch` is evaluated in place of draws from `validation`. `start` has weights in place
+    of the seed's. Raises ConfigurationError for images of the wrong size, for a checkpoint in `out` of
+    another recipe or start, and when the loss is no longer a number.
     """
     recipe = replace(recipe, train=recipe.train.over(len(training)))
     if recipe.model.view == "crop" and not recipe.sequence.frames:
@@ -96,7 +106,8 @@ def fit(
     out.mkdir(parents=True, exist_ok=True)
     fabric = launch(device, recipe.train)
     torch.manual_seed(recipe.train.seed)
-    bare = network(recipe).to(memory_format=torch.channels_last)
+    bare = loaded(network(recipe), start.weights) if start else network(recipe)
+    bare.to(memory_format=torch.channels_last)
     model, optimizer = fabric.setup(bare, new_optimizer(bare, recipe.train))
     criterion = new_criterion(recipe, training, bare)
     average = Average(bare, recipe.train.average_decay)
@@ -106,10 +117,12 @@ def fit(
     }  # fmt: skip
     if recipe.train.schedule == "plateau":
         state["cuts"] = 0
-    if (out / "last.ckpt").exists():
+    if start:
+        state["start"] = start.digest
+    if goes_on := (out / "last.ckpt").exists():
         _resume(fabric, out / "last.ckpt", state, average)
     if fabric.is_global_zero:
-        forget_rows_after(out / "metrics.csv", state["samples"])
+        forget_rows_after(out / "metrics.csv", state["samples"] if goes_on else -1)
     if state["stale"] >= recipe.train.patience:
         return dict(state["best"])
     skipped = SkippedList(out / "skipped.txt")
@@ -117,12 +130,16 @@ def fit(
     watch = watch or Validation(recipe, validation, workers, skipped)
 
     total, initial = recipe.train.samples, state["samples"]
+    if start and not goes_on:
+        _evaluate(recipe, average, watch, state, [], out, fabric)
+        _save(fabric, out / "last.ckpt", state)
     saved = time.monotonic()
     losses: list[float] = []
     with _Stop() as stop, tqdm(total=total, initial=initial, unit="img", unit_scale=True) as bar:
         for batch, drawn in _batches(recipe, training, initial, workers, fabric):
-            pixels, labels, _, unreadable = batch
+            pixels, labels, _, unreadable, faceless = batch
             skipped.add(unreadable)
+            watch.faceless.add(faceless)
             if len(labels) or fabric.world_size > 1:
                 losses.append(_step(recipe, fabric, model, optimizer, state, pixels, labels, criterion))
             before = state["samples"]
@@ -149,6 +166,8 @@ def fit(
                 break
     if len(skipped):
         fabric.print(f"{len(skipped):,} images could not be read; they are listed in {skipped.path}")
+    if faces := len(watch.faceless):
+        fabric.print(f"no face was found in {faces:,} videos; they are listed in {watch.faceless.path}")
     return dict(state["best"])
 
 
@@ -210,14 +229,22 @@ def _loss(
 
 
 def _resume(fabric: Fabric, path: Path, state: dict[str, Any], average: Average) -> None:
+    start = state.get("start", "")
     try:
-        fabric.load(path, state)
-        average.load(state["average"])
+        begun = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("start", "")
+        if begun == start:
+            fabric.load(path, state)
+            average.load(state["average"])
     except (RuntimeError, KeyError, ValueError, OSError, EOFError, UnpicklingError) as error:
         reason = next(iter(str(error).splitlines()), "") or "it ends too early"
         raise ConfigurationError(
             f"{path} is broken or of another recipe ({reason}). Give another folder, or remove it."
         ) from None
+    if begun != start:
+        raise ConfigurationError(
+            f"{path} was begun {'from other weights' if begun else 'without --from'}. Start the same "
+            "command again, or give another folder."
+        )
     state["average"] = average.values
     fabric.print(f"goes on after {state['samples']:,} samples")
 
@@ -268,8 +295,7 @@ def _evaluate(
 ) -> dict[str, float]:
     row: dict[str, float] = {}
     if fabric.is_global_zero:
-        averaged = network(recipe)
-        averaged.load_state_dict(average.values)
+        averaged = loaded(network(recipe), average.values)
         averaged.to(fabric.device, memory_format=torch.channels_last)
         figures = watch.figures(averaged, fabric.device, recipe.train.precision)
         row = {"samples": state["samples"], "loss": _mean(losses), **figures, "at": time.time()}
@@ -278,7 +304,8 @@ def _evaluate(
     row = fabric.broadcast(row)
     if row[recipe.train.monitor] > state["best"].get(recipe.train.monitor, -1.0):
         state["best"], state["stale"] = row, 0
-        _save(fabric, out / "best.ckpt", {"weights": average.values, "recipe": recipe.name, "row": row})
+        best = {"weights": average.values, "recipe": recipe.name, "row": row}
+        _save(fabric, out / "best.ckpt", {**best, "network": asdict(recipe.model)})
     else:
         state["stale"] += 1
         if "cuts" in state and state["stale"] % (recipe.train.plateau_patience + 1) == 0:

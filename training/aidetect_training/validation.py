@@ -38,6 +38,7 @@ class Validation:
         batch = max(1, 64 // max(1, recipe.sequence.frames))
         self.loader = DataLoader(shown, batch, collate_fn=collate, **processes(workers))
         self.items, self.skipped, self.classes = items, skipped, recipe.data.classes
+        self.faceless = SkippedList(skipped.path.with_name("faceless.txt"))
 
     def figures(self, model: nn.Module, device: torch.device, precision: Precision) -> dict[str, float]:
         """`summary`, or `class_summary` of a recipe that names classes."""
@@ -55,8 +56,9 @@ class Validation:
         given, lost = [], set()
         half = computable(precision, device.type) == "bf16-mixed"
         model.eval()
-        for pixels, labels, _, unreadable in self.loader:
+        for pixels, labels, _, unreadable, faceless in self.loader:
             self.skipped.add(unreadable)
+            self.faceless.add(faceless)
             lost.update(line.split("\t")[0] for line in unreadable)
             if not len(labels):
                 continue

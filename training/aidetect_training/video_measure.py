@@ -22,15 +22,18 @@ def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) 
     """Writes `OUT/metrics.json`: the figures of `summary`, intervals that resample origins, and the AUC
     of two numbers that take no network: `auc_of_size`, the file's bytes, and `auc_of_motion`, the mean
     difference of frames from those before them. Videos that cannot be read are left out and listed in
-    `OUT/skipped.txt`.
+    `OUT/skipped.txt`; those without the face that the recipe wants count, and are listed in
+    `OUT/faceless.txt`.
 
     Raises ConfigurationError for a file that is no checkpoint of the recipe, and where one class has no
     video that can be read.
     """
     model = load_checkpoint(checkpoint, recipe)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "skipped.txt").unlink(missing_ok=True)
-    skipped = SkippedList(out / "skipped.txt")
+    lists = [out / name for name in ("skipped.txt", "faceless.txt")]
+    for path in lists:
+        path.unlink(missing_ok=True)
+    skipped, faceless = map(SkippedList, lists)
     samples = MiddleRuns(items, recipe)
     read, given, motion = [], [], []
     for number, item in enumerate(items):
@@ -38,6 +41,7 @@ def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) 
         if isinstance(sample, str):
             skipped.add([sample])
             continue
+        faceless.add(sample[2:])
         with torch.inference_mode():
             given.append(float(model(sample[0][None]).softmax(1)[0, 1]))
         motion.append(float(sample[0].float().diff(dim=0).abs().mean()))
@@ -51,6 +55,8 @@ def measure(recipe: Recipe, checkpoint: Path, items: Sequence[Item], out: Path) 
     probabilities, origins = np.array(given), [item.origin for item in read]
     result: dict[str, Any] = {"recipe": recipe.name, "checkpoint": checkpoint.name}
     result |= summary(truth, probabilities) | {"skipped": len(skipped)}
+    if recipe.sequence.faces:
+        result["faceless"] = len(faceless)
     for name, figure in (("balanced_accuracy", balanced_accuracy), ("auc", roc_auc_score)):
         result[f"{name}_interval"] = interval(origins, truth, probabilities, figure)
     result["auc_of_size"] = float(roc_auc_score(truth, [item.path.stat().st_size for item in read]))
