@@ -3,7 +3,7 @@
 Generators that enlarge by transposed convolution or by interpolation leave peaks at whole fractions of
 the sampling frequency and too little or too much power at the finest grain (Durall et al. 2020; Frank
 et al. 2020). JPEG leaves peaks too, at multiples of an eighth, and so does any resizing: a spectrum is
-something to look at, not a verdict. `training/RESULTS.md` says what it was worth when measured.
+something to look at, not a verdict. `training/texture.md` says what it was worth when measured.
 """
 
 import numpy as np

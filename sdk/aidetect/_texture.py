@@ -1,7 +1,7 @@
 """A hand-made statistic beside the network: which residuals stand next to each other, and how often.
 
 Cameras, hands and generators differ in how fine differences follow each other, and this survives
-scaling and compression better than what a small network learns (see `training/RESULTS.md`). The
+scaling and compression better than what a small network learns (see `training/texture.md`). The
 features are co-occurrences as in steganalysis (Fridrich and Kodovský 2012), of luminance and two colour
 differences on a pyramid of the view; the margin is a weighted sum of their square roots, fitted by
 `aidetect-train texture`. Noise and blur undo it: a second sum tells where they are unlike what the first

@@ -206,6 +206,32 @@ def test_whole_images_keep_their_bounds(tmp_path: Path) -> None:
     assert make_images(tmp_path, tmp_path / "capped", ["s"], cap=1, workers=1)["originals"] <= 2
 
 
+def test_whole_images_of_the_other_origins_are_small_ones_too(tmp_path: Path) -> None:
+    rows = []
+    for number, side in enumerate((199, 200, 3000)):
+        Image.new("RGB", (side, side // 2), (90, 120, number)).save(tmp_path / f"{number}.png")
+        rows.append(row(f"{number}.png", number % 2, source="here"))
+    write_manifest(tmp_path, [*rows, row("2.png", 1, source="held out")])
+    out = tmp_path / "out"
+    assert make_images(tmp_path, out, ["held out"], others=True, workers=1)["files"] == 2
+    widths = {}
+    for entry in made(out):
+        assert entry["source"] == "here"
+        with Image.open(out / entry["path"]) as image:
+            widths[image.width] = float(entry["scale"])
+    assert widths.pop(200) == 1
+    ((width, scale),) = widths.items()
+    assert scale == pytest.approx(width / 3000, abs=1e-4)
+    assert {round(item.scale, 4) for item in read_manifest(out)} == {1, scale}
+
+
+@pytest.mark.parametrize("scale", ["0", "half", "-1", "nan", "0.0"])
+def test_a_scale_that_is_none_is_told_with_its_line(tmp_path: Path, scale: str) -> None:
+    write_manifest(tmp_path, [row("a.png", 0, scale="0.25"), row("b.png", 1, scale=scale)])
+    with pytest.raises(ConfigurationError, match=r"manifest\.csv, line 3: scale"):
+        read_manifest(tmp_path)
+
+
 @pytest.mark.parametrize("grid", ["0", "two", "-1"])
 def test_a_grid_that_is_no_number_is_told_with_its_line(tmp_path: Path, grid: str) -> None:
     write_manifest(tmp_path, [row("a.png", 0), row("b.png", 1, grid=grid)])

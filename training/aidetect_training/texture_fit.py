@@ -8,7 +8,7 @@ by all vectors, and speaks there.
 Both classes weigh the same, and within a class groups and origins as the recipe weighs them. They weigh
 the same also among views of about the same `zoom`, how many pixels of the view one of the original
 became: cameras deliver large images and generators small ones, so that else scaling down would mean
-"real", and a small photograph "AI". (It did until model 4; see `training/RESULTS.md`.)
+"real", and a small photograph "AI". (It did until model 4; see `training/texture.md`.)
 """
 
 import random
@@ -44,7 +44,7 @@ VIEWS, USUAL = 2 * len(LOOKED_AT), 2 * len(TIERS)
 
 VIEW_SIZE = 256
 STRENGTH = 0.005
-"""Inverse strength of the regularisation; how it was chosen is told in `training/RESULTS.md`."""
+"""Inverse strength of the regularisation; how it was chosen is told in `training/texture.md`."""
 
 STRANGE_STRENGTH, WORN_STRENGTH = 0.01, 0.001
 """The same of the second and the third regression."""
