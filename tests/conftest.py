@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from multiprocessing.util import Finalize
@@ -128,3 +129,17 @@ def axe() -> str:
     from .npm import modules
 
     return (modules() / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A host that is not found, and that no resolver is asked for."""
+    resolve = socket.getaddrinfo
+
+    def unknown(host: str, *args: Any, **options: Any) -> Any:
+        if host == "nowhere.invalid":
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return resolve(host, *args, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    return "nowhere.invalid"

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -64,20 +63,6 @@ ANSWERS: dict[str, tuple[str, int, Callable[[Handler], None]]] = {
     "breaks": ("connection", 3, lambda handler: handler.connection.shutdown(socket.SHUT_RDWR)),
 }
 """By path: the code, the requests that it takes, and what the server does."""
-
-
-@pytest.fixture
-def nowhere(monkeypatch: pytest.MonkeyPatch) -> str:
-    """A host that no resolver is asked for."""
-    resolve = socket.getaddrinfo
-
-    def unknown(host: str, *args: Any, **options: Any) -> Any:
-        if host == "nowhere.invalid":
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return resolve(host, *args, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    return "nowhere.invalid"
 
 
 @pytest.fixture
