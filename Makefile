@@ -45,6 +45,7 @@ $(DEMO)/.installed: pyproject.toml $(SHIPPED) | $(DEMO)/bin/pip
 demo: $(DEMO)/.installed
 	@$(DEMO)/bin/python tests/demo_photo.py $(DEMO)/china.jpg
 	@$(DEMO)/bin/aidetect check $(DEMO)/china.jpg
+	@echo "The photograph is real (china.jpg of scikit-learn); what is judged wrongly is told in README.md."
 	@echo "On disk: $$(du -sh $(DEMO) | cut -f1) in $(DEMO)"
 
 $(VENV)/bin/pip:
