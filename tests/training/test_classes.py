@@ -136,7 +136,7 @@ def three_classes(folder: Path) -> Path:
 
 def test_three_classes_are_learnt(tmp_path: Path) -> None:
     data = replace(TOY.data, classes=CLASSES, validation_origins=tuple(f"origin{k}" for k in range(3)))
-    phases = (Phase(size=32, samples=512, batch=16),)
+    phases = (Phase(size=32, samples=1024, batch=16),)
     model = replace(TOY.model, front_end="rgb")
     recipe = replace(toy(phases=phases, monitor="balanced_accuracy"), data=data, model=model)
     best = train(recipe, three_classes(tmp_path), tmp_path / "out", "cpu", 0)
