@@ -78,7 +78,7 @@ def photograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texture /= texture.std(axis=(1, 2), keepdims=True)
     luminance = np.linspace(190, 70, height)[:, None] + 34 * texture[0]
     scene = luminance[..., None] + 9 * texture[1:].transpose(1, 2, 0)
-    lens = Image.fromarray(scene.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.8))
+    lens = Image.fromarray(scene.clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1.5))
     sensor = np.asarray(lens, dtype=np.float64) + random.normal(0, 2.5, scene.shape)
     path = tmp_path_factory.mktemp("photograph") / "photo.jpg"
     Image.fromarray(sensor.clip(0, 255).astype(np.uint8)).save(path, quality=90)
