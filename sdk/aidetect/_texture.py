@@ -3,11 +3,11 @@
 Cameras, hands and generators differ in how fine differences follow each other, and this survives
 scaling and compression better than what a small network learns (see `training/texture.md`). The
 features are co-occurrences as in steganalysis (Fridrich and Kodovský 2012), of luminance and two colour
-differences on a pyramid of the view; the margin is a weighted sum of their square roots, fitted by
-`aidetect-train texture`. Noise and blur undo it: a second sum tells where they are unlike what the first
-was fitted on, and there a third one speaks, which was fitted on these too. A part of an image has a
-margin of its own, so the map needs no gradient: each place tells what would be said of its surroundings
-alone.
+differences, and local binary patterns (Ojala, Pietikäinen and Mäenpää 2002) of luminance, on a pyramid
+of the view; the margin is a weighted sum of their square roots, fitted by `aidetect-train texture`.
+Noise and blur undo it: a second sum tells where they are unlike what the first was fitted on, and there
+a third one speaks, which was fitted on these too. A part of an image has a margin of its own, so the map
+needs no gradient: each place tells what would be said of its surroundings alone.
 """
 
 from collections.abc import Iterator
@@ -24,14 +24,20 @@ from ._views import Box, centre_square, scaled_square
 
 Array = NDArray[np.float32]
 
-VERSION = 2
+VERSION = 3
 """Version of features and sums; weights are fitted to one."""
 
-LEVELS = 2
-"""The view and its half."""
+LEVELS = 3
+"""The view, its half and its quarter."""
+
+COOCCURRING = 2
+"""Levels, from the first, whose residuals are counted; patterns are on all."""
 
 RESIDUALS = ((2, 2), (3, 3), (2, 1))
 """(order of the difference, step of its quantisation)."""
+
+BRIGHTER = (0, 8)
+"""By more than how many quarters of a level a neighbour has to be brighter to be so in a pattern."""
 
 CELLS = 16
 """Rows and columns of the map of a view."""
@@ -46,7 +52,7 @@ _CUT = 2
 _VALUES = 2 * _CUT + 1
 
 
-def _alike() -> NDArray[np.intp]:
+def _triples() -> NDArray[np.intp]:
     """Class of each of the 125 triples under mirroring and negation."""
     names: dict[tuple[int, ...], int] = {}
     found = []
@@ -57,12 +63,31 @@ def _alike() -> NDArray[np.intp]:
     return np.array(found)
 
 
-_CLASS = _alike()
-_CLASSES = int(_CLASS.max()) + 1
+def _patterns() -> NDArray[np.intp]:
+    """Class of each of the 256 patterns of a ring of neighbours under rotation and reflection."""
+    names: dict[tuple[int, ...], int] = {}
+    found = []
+    for ring in product((0, 1), repeat=8):
+        key = min(way[n:] + way[:n] for way in (ring, ring[::-1]) for n in range(8))
+        found.append(names.setdefault(key, len(names)))
+    return np.array(found)
 
-PARTS = LEVELS * 3 * len(RESIDUALS)
-LENGTH = PARTS * _CLASSES
+
+_TRIPLES, _PATTERNS = _triples(), _patterns()
+
+COOCCURRENCES = COOCCURRING * 3 * len(RESIDUALS)
+"""Parts of the features that are of residuals; they come first."""
+
+SIZES = [int(_TRIPLES.max()) + 1] * COOCCURRENCES + [int(_PATTERNS.max()) + 1] * LEVELS * len(BRIGHTER)
+"""Number of features in each part."""
+
+LENGTH = sum(SIZES)
 """Number of features."""
+
+_STARTS = np.cumsum([0, *SIZES[:-1]])
+
+_RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
+"""Where the neighbours are, one beside the other."""
 
 
 def _window() -> Array:
@@ -90,51 +115,67 @@ _LIMITS = {step: _limits(step) for _, step in RESIDUALS}
 def features(view: NDArray[np.uint8]) -> Array:
     """(`LENGTH`,) of a view (S, S, 3) uint8 sRGB, S from 64: the square roots of shares, which add up to
     1 in each part."""
-    return _roots(_totals(view)).ravel()
+    return _roots(_totals(view))
 
 
 def _roots(counts: Array) -> Array:
-    """Square roots of the shares, which add up to 1 along the last axis."""
-    roots: Array = np.sqrt(counts / counts.sum(axis=-1, keepdims=True))
+    """Square roots of the shares, which add up to 1 in each part of the last axis."""
+    sums = np.add.reduceat(counts, _STARTS, axis=-1)
+    roots: Array = np.sqrt(counts / np.repeat(sums, SIZES, axis=-1))
     return roots
 
 
 def _totals(view: NDArray[np.uint8]) -> Array:
-    """(`PARTS`, classes): how often triples of each class begin in the view."""
-    found = [sum(np.bincount(code.ravel(), minlength=len(_CLASS)) for code in codes)
-             for codes in _parts(view)]  # fmt: skip
-    return np.array([np.bincount(_CLASS, counts, _CLASSES) for counts in found], np.float32)
+    """(`LENGTH`,): how often each class begins in the view."""
+    found = []
+    for (classes, codes), size in zip(_parts(view), SIZES, strict=True):
+        counts = np.bincount(np.concatenate(codes, axis=None), minlength=len(classes))
+        found.append(np.bincount(classes, counts, size))
+    return np.concatenate(found, dtype=np.float32, casting="same_kind")
 
 
 def _counts(view: NDArray[np.uint8]) -> Array:
-    """(`PARTS`, `CELLS`², classes): how often triples of each class begin in each cell."""
-    size = CELLS * CELLS * _CLASSES
-    found = [
-        sum(np.bincount((_CLASS[code] + _cells(code.shape, turned)).ravel(), minlength=size)
-            for turned, code in enumerate(codes))
-        for codes in _parts(view)
-    ]  # fmt: skip
-    return np.array(found, np.float32).reshape(PARTS, CELLS * CELLS, _CLASSES)
+    """(`CELLS`, `CELLS`, `LENGTH`): how often each class begins in each cell."""
+    found = []
+    for (classes, codes), size in zip(_parts(view), SIZES, strict=True):
+        placed = [classes[code] + _cells(code.shape, turned, size) for turned, code in enumerate(codes)]
+        counts = np.bincount(np.concatenate(placed, axis=None), minlength=size * CELLS**2)
+        found.append(counts.reshape(CELLS, CELLS, size))
+    return np.concatenate(found, axis=2, dtype=np.float32, casting="same_kind")
 
 
 @lru_cache(maxsize=64)
-def _cells(shape: tuple[int, int], turned: int) -> NDArray[np.intp]:
-    """Of each place the first index of its cell's counts."""
+def _cells(shape: tuple[int, int], turned: int, size: int) -> NDArray[np.intp]:
+    """Of each place the first index of its cell's counts, `size` for each."""
     lines, places = (np.arange(length) * CELLS // length for length in shape)
     cell = np.add.outer(lines, places * CELLS) if turned else np.add.outer(lines * CELLS, places)
-    return cell * _CLASSES
+    return cell * size
 
 
-def _parts(view: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Codes of the triples along rows, and along columns, turned, of each part in order."""
-    for _ in range(LEVELS):
-        red, green, blue = np.moveaxis(view.astype(np.int16), 2, 0)
+def _parts(view: NDArray[np.uint8]) -> Iterator[tuple[NDArray[np.intp], list[NDArray[np.uint8]]]]:
+    """Of each part in order the class of each code, and the codes: of triples along rows, and along
+    columns, turned; or of patterns."""
+    levels = [np.moveaxis(one.astype(np.int16), 2, 0) for one in _pyramid(view)]
+    for red, green, blue in levels[:COOCCURRING]:
         for plane in ((red + 2 * green + blue) // 4, red - green, blue - green):
             turned = np.ascontiguousarray(plane), np.ascontiguousarray(plane.T)
             for order, step in RESIDUALS:
-                along, down = (_codes(one, order, step) for one in turned)
-                yield along, down
-        view = _halved(view)
+                yield _TRIPLES, [_codes(one, order, step) for one in turned]
+    for red, green, blue in levels:
+        luminance = red + 2 * green + blue
+        for least in BRIGHTER:
+            yield _PATTERNS, [_rings(luminance, least)]
+
+
+def _rings(plane: NDArray[np.int16], least: int) -> NDArray[np.uint8]:
+    """Which of the 256 patterns is around each place that has eight neighbours."""
+    rows, columns = plane.shape[0] - 2, plane.shape[1] - 2
+    limit = plane[1:-1, 1:-1] + np.int16(least)
+    codes = np.zeros(limit.shape, np.uint8)
+    for down, right in _RING:
+        codes += codes
+        codes += plane[1 + down : 1 + down + rows, 1 + right : 1 + right + columns] > limit
+    return codes
 
 
 def _codes(plane: NDArray[np.int16], order: int, step: int) -> NDArray[np.uint8]:
@@ -146,6 +187,14 @@ def _codes(plane: NDArray[np.int16], order: int, step: int) -> NDArray[np.uint8]
         value -= residual <= -limit
     codes: NDArray[np.uint8] = (value[:, :-2] * _VALUES + value[:, 1:-1]) * _VALUES + value[:, 2:]
     return codes
+
+
+def _pyramid(view: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """The view, and each of the `LEVELS` below."""
+    levels = [view]
+    while len(levels) < LEVELS:
+        levels.append(_halved(levels[-1]))
+    return levels
 
 
 def _halved(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -189,9 +238,8 @@ class Sum:
     constant: float
 
     def __call__(self, roots: Array) -> Array:
-        """(…,) of features (…, `PARTS`, classes)."""
-        weights = self.weights.reshape(PARTS, _CLASSES)
-        told: Array = np.einsum("...pc,pc->...", roots, weights) + np.float32(self.constant)
+        """(…,) of features (…, `LENGTH`)."""
+        told: Array = np.einsum("...f,f->...", roots, self.weights) + np.float32(self.constant)
         return told
 
     def mixed(self, other: "Sum", share: float) -> "Sum":
@@ -236,16 +284,15 @@ class Texture:
     def margins(self, view: NDArray[np.uint8], heat_map: bool = True) -> tuple[float, Array]:
         """Of a view (S, S, 3), and (`CELLS`, `CELLS`) of the surroundings of its places, or (0, 0)."""
         counts = _counts(view) if heat_map else None
-        roots = _roots(_totals(view) if counts is None else counts.sum(axis=1))
+        roots = _roots(_totals(view) if counts is None else counts.sum(axis=(0, 1)))
         share = min(max(float(self.strange(roots)), 0.0), 1.0)
         mixed = self.margin.mixed(self.worn, share)
         margin = float(mixed(roots))
         if counts is None:
             return margin, np.empty((0, 0), np.float32)
         # Products small enough for one thread: this runs in threads of its own.
-        rows = _WINDOW @ counts.reshape(PARTS, CELLS, CELLS * _CLASSES)
-        windows = _WINDOW @ rows.reshape(PARTS, CELLS, CELLS, _CLASSES)
-        return margin, mixed(np.moveaxis(_roots(windows), 0, 2))
+        windows = _WINDOW @ (_WINDOW @ counts).swapaxes(0, 1)
+        return margin, mixed(_roots(windows)).T
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Texture":

@@ -94,6 +94,27 @@ def test_each_part_is_started_again(tmp_path: Path, photograph: Path) -> None:
         assert stack.ended() is None
 
 
+def test_a_watch_outlives_a_server(tmp_path: Path, photograph: Path) -> None:
+    folder, said, told = tmp_path / "pictures", tmp_path / "said", tmp_path / "told"
+    folder.mkdir()
+    with Stack(tmp_path / "up") as stack, open(said, "wb") as errors, open(told, "wb") as lines:
+        command = [sys.executable, "-m", "aidetect", "watch", str(folder), "--settle", "0.1"]
+        command += ["--server", stack.address, "--trust", "first-use", "--json"]
+        own = {"AIDETECT_API_KEY": stack.key, "AIDETECT_KNOWN_SERVERS": str(tmp_path / "known.json")}
+        stack.stop()
+        with subprocess.Popen(command, stdout=lines, stderr=errors, env=os.environ | own) as watch:
+            try:
+                until(lambda: "watching" in said.read_text(), said.read_text)
+                (folder / "new.jpg").write_bytes(photograph.read_bytes())
+                until(lambda: "tried again until it answers" in said.read_text(), said.read_text)
+                stack.start()
+                until(lambda: "new.jpg" in told.read_text(), said.read_text)
+            finally:
+                watch.send_signal(signal.SIGINT)
+        assert watch.returncode == 130
+        assert json.loads(told.read_text())["label"]
+
+
 def test_started_twice_it_says_where_it_runs(stack: Stack) -> None:
     second = run_up(stack.environ)
     assert second.returncode == 2 and stack.process is not None

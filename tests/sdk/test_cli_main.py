@@ -61,6 +61,7 @@ def _processor_seconds() -> float:
     [
         ([], "COMMAND"),
         (["chekc", "a.jpg"], "chekc"),
+        (["servee"], "'serve'"),
         (["check"], "no inputs"),
         (["check", "--json"], "no inputs"),
         (["check", "a.jpg", "--jsn", "b.jpg"], "there is no option --jsn"),

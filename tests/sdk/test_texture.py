@@ -13,11 +13,14 @@ from aidetect import ModelIntegrityError
 from aidetect._calibration import Calibration
 from aidetect._heatmap import merge
 from aidetect._texture import (
+    BRIGHTER,
     CELLS,
+    COOCCURRENCES,
+    COOCCURRING,
     LENGTH,
     LEVELS,
-    PARTS,
     RESIDUALS,
+    SIZES,
     SUPPORT,
     Sum,
     Texture,
@@ -27,7 +30,7 @@ from aidetect._texture import (
 from aidetect._views import extract_views
 
 NONE = {"constant": -0.25, "weights": [0.0] * LENGTH}
-GOOD = {"version": 2, "view_size": 64, "margin": NONE, "strange": NONE, "worn": NONE}
+GOOD = {"version": 3, "view_size": 64, "margin": NONE, "strange": NONE, "worn": NONE}
 
 
 def scene(height: int, width: int, seed: int = 3) -> NDArray[np.uint8]:
@@ -65,22 +68,51 @@ def counted(view: NDArray[np.uint8], order: int, step: int) -> NDArray[np.float6
     return np.sqrt(np.array(found) / sum(found))
 
 
+def ringed(view: NDArray[np.uint8], least: int) -> NDArray[np.float64]:
+    """Of the luminance, in plain Python: classes in the order in which their first pattern comes."""
+    plane = [[r + 2 * g + b for r, g, b in row] for row in view.astype(int).tolist()]
+    classes: dict[tuple[int, ...], int] = {}
+    for ring in product((0, 1), repeat=8):
+        turned = [way[n:] + way[:n] for way in (ring, ring[::-1]) for n in range(8)]
+        if ring not in classes:
+            classes |= dict.fromkeys(turned, len(set(classes.values())))
+    found = [0] * len(set(classes.values()))
+    around = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
+    for y, x in product(range(1, len(plane) - 1), range(1, len(plane[0]) - 1)):
+        found[classes[tuple(int(plane[y + v][x + u] - plane[y][x] > least) for v, u in around)]] += 1
+    return np.sqrt(np.array(found) / sum(found))
+
+
+def halved(view: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    cells = view.astype(int).reshape(view.shape[0] // 2, 2, view.shape[1] // 2, 2, 3)
+    return ((cells.sum(axis=(1, 3)) + 2) // 4).astype(np.uint8)
+
+
+def split(found: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    """Features part by part."""
+    return np.split(found, np.cumsum(SIZES)[:-1])
+
+
 def test_features_are_the_shares_that_a_plain_count_gives() -> None:
-    view = scene(64, 64)
-    parts = features(view).reshape(PARTS, -1)
-    for part, (order, step) in zip(parts, RESIDUALS, strict=False):
-        np.testing.assert_allclose(part, counted(view, order, step), atol=1e-6)
-    half = view.astype(int).reshape(32, 2, 32, 2, 3).sum(axis=(1, 3))
-    halved = ((half + 2) // 4).astype(np.uint8)
-    second = parts[PARTS // LEVELS]
-    np.testing.assert_allclose(second, counted(halved, *RESIDUALS[0]), atol=1e-6)
+    levels = [scene(64, 64)]
+    for _ in range(LEVELS - 1):
+        levels.append(halved(levels[-1]))
+    parts = split(features(levels[0]))
+    for level, view in enumerate(levels[:COOCCURRING]):
+        luminance = parts[level * COOCCURRENCES // COOCCURRING :]
+        for part, (order, step) in zip(luminance, RESIDUALS, strict=False):
+            np.testing.assert_allclose(part, counted(view, order, step), atol=1e-6)
+    rings = parts[COOCCURRENCES:]
+    assert len(rings) == LEVELS * len(BRIGHTER)
+    for part, (view, least) in zip(rings, product(levels, BRIGHTER), strict=True):
+        np.testing.assert_allclose(part, ringed(view, least), atol=1e-6)
 
 
 def test_shares_of_a_part_add_up_and_forget_what_is_turned() -> None:
     view = scene(96, 96)
     found = features(view)
     assert found.shape == (LENGTH,) and found.dtype == np.float32
-    np.testing.assert_allclose(np.square(found).reshape(PARTS, -1).sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose([np.square(part).sum() for part in split(found)], 1, atol=1e-5)
     for turned in (view[::-1], view[:, ::-1], view.transpose(1, 0, 2)):
         np.testing.assert_allclose(features(np.ascontiguousarray(turned)), found, atol=1e-6)
 
@@ -129,10 +161,9 @@ def test_a_place_shows_what_is_there() -> None:
     """Weights that ask for flatness alone: a flat patch in grain stands out where it is."""
     view = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     view[32:64, 80:112] = 90
-    weights = np.zeros((PARTS, LENGTH // PARTS), np.float32)
-    flat = features(np.full((128, 128, 3), 90, np.uint8)).reshape(PARTS, -1)
-    weights[: PARTS // LEVELS] = flat[: PARTS // LEVELS]
-    _, local = Texture(Sum(weights.ravel(), 0.0), 128).margins(view)
+    weights = features(np.full((128, 128, 3), 90, np.uint8))
+    weights[sum(SIZES[: COOCCURRENCES // COOCCURRING]) :] = 0
+    _, local = Texture(Sum(weights, 0.0), 128).margins(view)
     row, column = np.unravel_index(local.argmax(), local.shape)
     assert 4 <= row < 8 and 10 <= column < 14
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from aidetect import ConfigurationError
 from aidetect_training.data import read_manifest
-from aidetect_training.prepare import TileOptions, cut, equalise, make_images, make_tiles
+from aidetect_training.prepare import TileOptions, _stored, cut, equalise, make_images, make_tiles
 
 from .conftest import picture, write_manifest
 
@@ -183,9 +183,26 @@ def test_whole_images_of_the_wanted_origins(originals: Path, tmp_path: Path) -> 
             )
             # The PNGs of class 1 have been compressed once before, as the JPEGs of class 0 were.
             before = r"jpeg\d\d\+" if entry["label"] == "1" else ""
-            stored = rf"{(image.format or '').lower()}\d\d"
-            assert re.fullmatch(rf"{before}(scale\S+\+)?{stored}", entry["history"])
-    assert kinds <= {"JPEG", "WEBP"}
+            how = rf"{before}(scale\S+\+)?(?P<how>png|webp\d\d|jpeg\d+(-444)?)"
+            told = re.fullmatch(how, entry["history"])
+            assert told and told["how"].startswith((image.format or "").lower())
+            full = image.format == "JPEG" and image.layer[0][1:3] == (1, 1)  # type: ignore[attr-defined]
+            assert full == told["how"].endswith("-444")
+    assert kinds <= {"JPEG", "WEBP", "PNG"}
+
+
+def test_two_thirds_of_whole_images_are_stored_finely() -> None:
+    picture, rng = Image.new("RGB", (16, 16)), random.Random(1)
+    ways = [_stored(picture, rng)[2] for _ in range(600)]
+
+    def share(pattern: str) -> float:
+        return sum(bool(re.fullmatch(pattern, how)) for how in ways) / len(ways)
+
+    lossless, fine = share("png"), share(r"jpeg(9[3-9]|100)(-444)?")
+    usual = share(r"webp(7[5-9]|8\d|90)|jpeg(7[89]|8\d|9[0-2])")
+    assert lossless + fine + usual == pytest.approx(1)
+    assert lossless == pytest.approx(0.2, abs=0.06) and usual == pytest.approx(1 / 3, abs=0.06)
+    assert share("jpeg.*-444") == pytest.approx(fine * 2 / 3, abs=0.06)
 
 
 def test_whole_images_keep_their_bounds(tmp_path: Path) -> None:

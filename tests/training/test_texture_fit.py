@@ -10,7 +10,7 @@ from PIL import Image
 
 from aidetect import ConfigurationError
 from aidetect._calibration import Calibration
-from aidetect._texture import LENGTH, PARTS, Texture, features
+from aidetect._texture import LENGTH, Texture, features
 from aidetect._weights import load_package
 from aidetect_training.calibrate import fit
 from aidetect_training.cli import main
@@ -70,9 +70,9 @@ def test_a_fitted_texture_tells_new_pictures_apart(items: list[Item], tmp_path: 
 
 def test_noise_is_strange_to_what_was_fitted_without(items: list[Item]) -> None:
     texture = Texture.from_dict(fit_texture(look(items, workers=1), 0.5))
-    usual = look(items[1:2], workers=1).rows[0, 0].reshape(PARTS, -1)
+    usual = look(items[1:2], workers=1).rows[0, 0]
     view = np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8)
-    noisy = features(view).reshape(PARTS, -1)
+    noisy = features(view)
     assert float(texture.strange(usual)) < 0.1 and float(texture.strange(noisy)) > 1
     assert texture.margins(view)[0] == pytest.approx(float(texture.worn(noisy)), abs=1e-3)
 

@@ -3,7 +3,7 @@
 A folder of originals betrays its labels before a network has looked at a pixel: generators
 deliver lossless squares, cameras large JPEGs. So before `make_tiles` cuts training tiles, every
 original, whatever its class, gets the same kind of past (`equalise`). `make_images` writes
-originals whole for calibration, scaled and compressed as on the web, without that first step.
+originals whole for textures and calibration, scaled as on the web, without that first step.
 Either past is written into the manifest's column `history`.
 """
 
@@ -25,6 +25,8 @@ from PIL import Image
 
 from aidetect import AidetectError, ConfigurationError
 from aidetect._image import decode
+
+from .variants import delivery
 
 LOSSLESS = {"PNG", "BMP", "TIFF", "GIF"}
 COLUMNS = ("path", "label", "generator", "source", "origin", "category", "view", "history", "scale")
@@ -107,9 +109,9 @@ def make_images(
     workers: int = 2,
     seed: int = 0,
 ) -> Counter[str]:
-    """Writes originals of the given origins whole: long side 340…896, or their own where smaller, JPEG
-    78…92 or WebP 75…90, no metadata, and into the manifest by which factor each was scaled. Those with
-    a long side below 340 are left out; returns counts. At most `cap` of one generator or category of one
+    """Writes originals of the given origins whole: long side 340…896, or their own where smaller, stored
+    as `_stored` tells, no metadata, and into the manifest by which factor each was scaled. Those with a
+    long side below 340 are left out; returns counts. At most `cap` of one generator or category of one
     source.
 
     `others`: of all other origins instead, to train on, and from a long side of 200 on.
@@ -244,7 +246,7 @@ def _tiles_of_one(
     for number, picture in enumerate(_pictures(image, row, rng)):
         equal, history = equalise(picture, kind in LOSSLESS, rng)
         for view, tile in cut(equal, options, rng):
-            data = _encoded(tile, "JPEG", options.quality)
+            data = _encoded(tile, "JPEG", quality=options.quality)
             made.append(_save(data, ".jpg", out, row, number, view, history))
     return made
 
@@ -265,13 +267,23 @@ def _image_of_one(
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture = picture.resize(size, Image.Resampling.LANCZOS)
         history.append(f"scale{scale:.2f}")
-    kind, quality = (
-        ("WEBP", rng.randint(75, 90)) if rng.random() < 0.25 else ("JPEG", rng.randint(78, 92))
-    )
-    history.append(f"{kind.lower()}{quality}")
-    data = _encoded(picture, kind, quality)
-    saved = _save(data, "." + kind.lower(), out, row, 0, "whole", history)
+    data, kind, how = _stored(picture, rng)
+    history.append(how)
+    saved = _save(data, f".{kind.lower()}", out, row, 0, "whole", history)
     return [saved | {"scale": f"{scale:.4f}"}]
+
+
+def _stored(picture: Image.Image, rng: random.Random) -> tuple[bytes, str, str]:
+    """(bytes, format, how): a third as photographs are usually passed on; the others finely, lossless or
+    JPEG 93…100, mostly with full colour resolution, so that no class is known by being fine."""
+    fine = rng.random() < 2 / 3
+    if fine and rng.random() < 0.3:
+        return _encoded(picture, "PNG"), "PNG", "png"
+    kind, quality = ("JPEG", rng.randint(93, 100)) if fine else delivery(rng)
+    subsampling = rng.choice((0, 0, 2)) if fine else 2
+    options = {"subsampling": subsampling} if kind == "JPEG" else {}
+    how = f"{kind.lower()}{quality}" + ("-444" if not subsampling else "")
+    return _encoded(picture, kind, quality=quality, **options), kind, how
 
 
 def _save(
@@ -293,11 +305,11 @@ def _save(
     }
 
 
-def _encoded(image: Image.Image, kind: str, quality: int) -> bytes:
+def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, kind, quality=quality)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    return Image.open(io.BytesIO(_encoded(image, "JPEG", quality))).convert("RGB")
+    return Image.open(io.BytesIO(_encoded(image, "JPEG", quality=quality))).convert("RGB")

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 
 from aidetect._spectrum import SIDE, power_spectrum, radial_profile
-from aidetect._texture import LEVELS, PARTS, RESIDUALS, features
+from aidetect._texture import COOCCURRENCES, COOCCURRING, RESIDUALS, SIZES, features
 
 Array = np.ndarray
 
@@ -36,8 +36,8 @@ def spectrum(pixels: Array) -> Array:
 def cooccurrence(pixels: Array) -> Array:
     """How often neighbouring residuals take which values together (Fridrich and Kodovský 2012): of the
     SDK's `_texture`, the tile itself and second differences in steps of 2 alone."""
-    parts = features(pixels).reshape(PARTS, -1)
-    return parts[: PARTS // LEVELS : len(RESIDUALS)].ravel()
+    parts = features(pixels)[: sum(SIZES[:COOCCURRENCES])].reshape(COOCCURRENCES, -1)
+    return parts[: COOCCURRENCES // COOCCURRING : len(RESIDUALS)].ravel()
 
 
 def jpeg_history(pixels: Array) -> Array:

@@ -36,10 +36,11 @@ from aidetect._views import scaled_square
 from .data import Item
 from .variants import TIERS, VARIANTS
 
-LOOKED_AT = (*TIERS, "worn", "grainy")
+USUAL_TIERS = (*TIERS, "shared")
+LOOKED_AT = (*USUAL_TIERS, "worn", "grainy")
 """The variants of an image that are looked at: the tiers, then random lives."""
 
-VIEWS, USUAL = 2 * len(LOOKED_AT), 2 * len(TIERS)
+VIEWS, USUAL = 2 * len(LOOKED_AT), 2 * len(USUAL_TIERS)
 """Vectors of an image, a centre and a corner each; those of the tiers come first."""
 
 VIEW_SIZE = 256

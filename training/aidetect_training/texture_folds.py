@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from aidetect import ConfigurationError
-from aidetect._texture import PARTS, Sum, Texture
+from aidetect._texture import Sum, Texture
 
 from .data import Item
 from .prepare import plain
@@ -89,9 +89,8 @@ def _score(item: Item, tier: str, margin: float) -> Score:
 def _told(texture: Texture, rows: np.ndarray) -> np.ndarray:
     """(n, tiers, 3) of vectors (n, `VIEWS`, `LENGTH`), means over centre and corner: what of a margin is
     the first sum's and what that of strange views, and how strange the views are, 0 to 1."""
-    roots = rows.reshape(*rows.shape[:2], PARTS, -1)
-    share = texture.strange(roots).clip(0, 1)
-    parts = np.stack(((1 - share) * texture.margin(roots), share * texture.worn(roots), share), axis=-1)
+    share = texture.strange(rows).clip(0, 1)
+    parts = np.stack(((1 - share) * texture.margin(rows), share * texture.worn(rows), share), axis=-1)
     return parts.reshape(len(rows), len(LOOKED_AT), 2, 3).mean(axis=2)
 
 

@@ -47,6 +47,17 @@ def _png(image: Image.Image) -> bytes:
     return _encoded(image, "PNG", compress_level=1)
 
 
+def delivery(rng: random.Random) -> tuple[str, int]:
+    """Format and quality in which photographs are usually passed on: JPEG 78…92, or WebP 75…90."""
+    return ("WEBP", rng.randint(75, 90)) if rng.random() < 0.25 else ("JPEG", rng.randint(78, 92))
+
+
+def shared(image: Image.Image) -> bytes:
+    """Stored once more in the usual way. The same image in the same way each time."""
+    form, quality = delivery(random.Random(zlib.crc32(image.tobytes())))
+    return _recompressed(image, form, quality)
+
+
 def _recompressed(image: Image.Image, form: str, quality: int) -> bytes:
     return _encoded(image, form, quality=quality)
 
@@ -148,6 +159,7 @@ VARIANTS: dict[str, Variant | None] = {
         tier: limits and partial(laundered, long_side=limits[0], quality=limits[1])
         for tier, limits in TIERS.items()
     },
+    "shared": shared,
     "worn": worn,
     "grainy": grainy,
     **SHEET,

@@ -84,14 +84,17 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_installed(commands: Commands, wanted: str | None) -> dict[str, Any]:
-    """Adds the entry points' commands: `wanted` alone, or all of them where that is None.
+    """Adds the entry points' commands: `wanted` alone, or all of them where that is none of these.
 
     A command whose package lacks an optional part is listed as such; asked for, it raises
     MissingExtraError. Returns the entry points of those that were added, by their names.
     """
     metadata: Any = import_module("importlib.metadata")  # costs more than all of the rest
+    entries = sorted(metadata.entry_points(group="aidetect.commands"), key=lambda e: str(e.name))
+    if wanted not in [entry.name for entry in entries]:
+        wanted = None
     added = {}
-    for entry in sorted(metadata.entry_points(group="aidetect.commands"), key=lambda e: str(e.name)):
+    for entry in entries:
         if wanted not in (None, entry.name) or entry.name in commands.choices:
             continue
         try:

@@ -2,10 +2,12 @@
 
 import os
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from .._errors import ConfigurationError, InputError
+from .._errors import ConfigurationError, InputError, ServiceError
 from .._text import printable
 from .._verdict import Verdict
 from ._inputs import images_in
@@ -14,9 +16,16 @@ from ._parsing import Commands, seconds
 from ._show import json_line, line, problem
 from ._terminal import painter, say, use_colour
 
+if TYPE_CHECKING:
+    from .._detector import Detector
+
 _DESCRIPTION = """\
 Checks each image that appears in a folder, or changes there, until Ctrl-C. A file
-is waited for until it has not changed for a while (--settle)."""
+is waited for until it has not changed for a while (--settle), a server (--server)
+until it is back."""
+
+_AGAIN_AFTER = 5.0
+"""Seconds from a server's failure to the next try."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -59,11 +68,7 @@ def run(options: Namespace) -> int:
     paint = painter(use_colour(sys.stdout, os.environ))
     say(f"watching {', '.join(map(printable, options.folders))}; Ctrl-C ends it")
     for path in watcher.forever(options.interval):
-        answer: Verdict | InputError
-        try:
-            answer = detector.check(path)
-        except InputError as error:
-            answer = error
+        answer = _answer(detector, path)
         if options.json:
             print(json_line(answer), flush=True)
         elif isinstance(answer, Verdict):
@@ -71,6 +76,20 @@ def run(options: Namespace) -> int:
         else:
             say(problem(answer))
     return 0
+
+
+def _answer(detector: "Detector", path: str) -> Verdict | InputError:
+    """Raises ServiceError where the server's refusal will stay; else waits until it answers."""
+    while True:
+        try:
+            return detector.check(path)
+        except InputError as error:
+            return error
+        except ServiceError as error:
+            if not error.retryable:
+                raise
+            say(f"{problem(error)} It is tried again until it answers.")
+            time.sleep(_AGAIN_AFTER)
 
 
 def _images(options: Namespace) -> Iterator[str]:
