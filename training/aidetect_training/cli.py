@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument(
         "--whole", metavar="RECIPE", help="write all but the recipe's validation origins whole instead"
     )
+    sub.add_argument("--seed", type=int, default=0, help="of all random choices (default: 0)")
     sub.add_argument("--workers", type=int, default=2)
 
     def changeable(sub: argparse.ArgumentParser) -> None:

@@ -59,14 +59,16 @@ def prepare(arguments: argparse.Namespace) -> None:
     from .prepare import TileOptions, make_images, make_tiles
     from .recipe import load_recipe
 
+    originals, out = arguments.originals, arguments.out
+    workers, seed = arguments.workers, arguments.seed
     if name := arguments.held_out or arguments.whole:
         origins = load_recipe(name).data.validation_origins
         if not origins:
             raise ConfigurationError(f"recipe {name} names no validation_origins")
         others, cap = (True, 120) if arguments.whole else (False, 60)
-        counts = make_images(arguments.originals, arguments.out, origins, others, cap, arguments.workers)
+        counts = make_images(originals, out, origins, others, cap, workers, seed)
     else:
-        counts = make_tiles(arguments.originals, arguments.out, TileOptions(), arguments.workers)
+        counts = make_tiles(originals, out, TileOptions(), workers, seed)
     if not counts["files"]:
         raise ConfigurationError(f"no file was written to {arguments.out}: nothing there fits")
     print(", ".join(f"{count:,} {name}" for name, count in counts.items()))
