@@ -38,14 +38,14 @@ $(DEMO)/bin/pip:
 	$(call create_venv,$(DEMO))
 
 $(DEMO)/.installed: pyproject.toml $(SHIPPED) | $(DEMO)/bin/pip
-	@echo "Installing into $(DEMO) …"
+	@echo "Installing into $(DEMO), which may take some minutes once …"
 	@$(DEMO)/bin/python -m pip install $(PIP_OPTIONS) --no-cache-dir .
 	@touch $@
 
 demo: $(DEMO)/.installed
 	@$(DEMO)/bin/python tests/demo_photo.py $(DEMO)/china.jpg
 	@$(DEMO)/bin/aidetect check $(DEMO)/china.jpg
-	@echo "The photograph is real (china.jpg of scikit-learn); what is judged wrongly is told in README.md."
+	@echo "The photograph is real (china.jpg of scikit-learn). How often such answers are right: README.md."
 	@echo "On disk: $$(du -sh $(DEMO) | cut -f1) in $(DEMO)"
 
 $(VENV)/bin/pip:

@@ -171,7 +171,7 @@ class Client:
             return None
         said = answer.data
         code, detail = said.get("code"), said.get("detail")
-        told = f" It says: {printable(detail)}" if isinstance(detail, str) else ""
+        told = f" It says: {printable(detail).rstrip('.')}." if isinstance(detail, str) else ""
         if status in (401, 403):
             return AuthenticationError(
                 f"{self.name}: does not accept the API key.{told} Give one as api_key, or in"

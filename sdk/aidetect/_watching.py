@@ -57,8 +57,10 @@ class Watcher:
         long as a look takes, so that a large folder costs a tenth of a processor at most."""
         while True:
             started = self._clock()
-            yield from self.look()
-            time.sleep(max(interval, 9 * (self._clock() - started)))
+            ready = self.look()
+            rest = max(interval, 9 * (self._clock() - started))
+            yield from ready
+            time.sleep(rest)
 
     def _stamps(self) -> Iterator[tuple[str, Stamp]]:
         for path in self._listing():

@@ -101,10 +101,10 @@ def test_a_watch_outlives_a_server(tmp_path: Path, photograph: Path) -> None:
         command = [sys.executable, "-m", "aidetect", "watch", str(folder), "--settle", "0.1"]
         command += ["--server", stack.address, "--trust", "first-use", "--json"]
         own = {"AIDETECT_API_KEY": stack.key, "AIDETECT_KNOWN_SERVERS": str(tmp_path / "known.json")}
-        stack.stop()
         with subprocess.Popen(command, stdout=lines, stderr=errors, env=os.environ | own) as watch:
             try:
                 until(lambda: "watching" in said.read_text(), said.read_text)
+                stack.stop()
                 (folder / "new.jpg").write_bytes(photograph.read_bytes())
                 until(lambda: "tried again until it answers" in said.read_text(), said.read_text)
                 stack.start()
@@ -112,7 +112,7 @@ def test_a_watch_outlives_a_server(tmp_path: Path, photograph: Path) -> None:
             finally:
                 watch.send_signal(signal.SIGINT)
         assert watch.returncode == 130
-        assert json.loads(told.read_text())["label"]
+        assert json.loads(told.read_text())["label"] and said.read_text().count("tried again until") == 1
 
 
 def test_started_twice_it_says_where_it_runs(stack: Stack) -> None:

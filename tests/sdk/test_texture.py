@@ -157,12 +157,17 @@ def test_a_place_tells_the_margin_of_its_surroundings(texture: Texture) -> None:
         assert local[8, column] == pytest.approx(of_half[8, column], abs=0.05 * abs(margin) + 0.3)
 
 
-def test_a_place_shows_what_is_there() -> None:
+@pytest.mark.parametrize(
+    "kept",
+    [slice(0, sum(SIZES[: COOCCURRENCES // COOCCURRING])), slice(sum(SIZES[:COOCCURRENCES]), None)],
+    ids=["co-occurrences", "patterns"],
+)
+def test_a_place_shows_what_is_there(kept: slice) -> None:
     """Weights that ask for flatness alone: a flat patch in grain stands out where it is."""
     view = np.random.default_rng(0).integers(0, 256, (128, 128, 3), dtype=np.uint8)
     view[32:64, 80:112] = 90
-    weights = features(np.full((128, 128, 3), 90, np.uint8))
-    weights[sum(SIZES[: COOCCURRENCES // COOCCURRING]) :] = 0
+    weights = np.zeros(LENGTH, np.float32)
+    weights[kept] = features(np.full((128, 128, 3), 90, np.uint8))[kept]
     _, local = Texture(Sum(weights, 0.0), 128).margins(view)
     row, column = np.unravel_index(local.argmax(), local.shape)
     assert 4 <= row < 8 and 10 <= column < 14

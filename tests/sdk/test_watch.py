@@ -18,7 +18,7 @@ from aidetect._cli import main
 from aidetect._watching import Watcher
 
 from .image_files import noise, save
-from .origin import PATIENCE
+from .origin import PATIENCE, closed_port
 
 PNG = save(noise(70, 70), "PNG")
 
@@ -130,6 +130,38 @@ def test_files_are_answered_as_they_appear_whole(tmp_path: Path) -> None:
     assert whole["source"] == str(tmp_path / "half.png") and whole["image"]["bytes"] == len(PNG)
     assert bad["error"]["code"] == "not_an_image"
     assert process.returncode == 130 and lines.empty()
+
+
+def test_what_is_done_with_files_does_not_count_as_looking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look of one second, then a thousand for the answers: it rests for nine."""
+    clock, rests = Clock(), []
+    (tmp_path / "a.png").write_bytes(PNG)
+
+    def listing() -> Iterator[str]:
+        clock.now += 1
+        yield str(tmp_path / "a.png")
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+
+    monkeypatch.setattr(time, "sleep", rest)
+    watcher = Watcher(listing, settle=0, existing=True, clock=clock)
+    for _ in watcher.forever(0.5):
+        clock.now += 1000
+        (tmp_path / "a.png").write_bytes(PNG + str(clock.now).encode())
+        if len(rests) > 3:
+            break
+    assert set(rests) == {9}
+
+
+def test_a_server_that_is_not_there_is_told_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address = f"http://127.0.0.1:{closed_port()}"
+    assert main(["watch", str(tmp_path), "--server", address, "--trust", "first-use"]) == 2
+    assert address in capsys.readouterr().err
 
 
 def test_no_such_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

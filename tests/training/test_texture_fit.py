@@ -327,24 +327,6 @@ def test_unseen_scores_set_odds_and_thresholds() -> None:
     assert (said >= pooled.ai_from).mean() > 0.08
 
 
-def test_one_collection_in_one_tier_of_one_fold_does_not_decide() -> None:
-    tiers = ("clean", "web", "hard", "worn")
-    network = [replace(s, texture=s.margins[0]) for s in scores(Model(1.0), 800, tiers, seed=3)]
-    folds = [network[first : first + 800] for first in range(0, len(network), 800)]
-    odd = network[0].item.origin
-    fooled = [
-        replace(s, texture=s.texture + 9 * (s.item.origin == odd and s.tier == "web")) for s in folds[0]
-    ]
-    among = [s.texture > 5 for s in fooled if not s.item.label and s.tier == "web"]
-    assert 0.1 < np.mean(among) < 0.2  # of that cell far more than may be called AI, of all far less
-    after = Calibration.from_dict(fit(network, crops=False, unseen=[fooled, *folds[1:]]))
-    assert after.ai_error == 0.05
-    said = [after.probability(np.array([0.0], np.float32), s.texture) for s in fooled]
-    called = [p >= after.ai_from for p, s in zip(said, fooled, strict=True) if not s.item.label]
-    assert 0.02 < np.mean(called) < 0.06  # the fold's own rate holds; that of the cell cannot
-    assert after.ai_from < 0.95
-
-
 def test_a_recipe_of_some_categories_takes_these_alone(
     items: list[Item], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,8 +36,8 @@ def fit(
     `unseen`: folds of further scores that have a texture's margins alone, by one that had not seen
     them, such as those of `texture_folds`. Then the first scores tell what network and texture weigh
     beside each other, and these, with a network that is of no opinion, the odds and the thresholds.
-    `ai_error` is kept in each fold too, over its tiers, since to accuse somebody is the worse error and
-    folds differ; not in each tier of each fold, where one collection would decide for all.
+    `ai_error` is kept in each fold by itself, since to accuse somebody is the worse error and folds
+    differ; `real_error` over all.
     """
     labels = np.array([score.item.label for score in scores])
     if len(set(labels.tolist())) < 2:
@@ -73,8 +73,7 @@ def fit(
             [draft.probability(m, t) for m, t in zip(margins, textures.tolist(), strict=True)]
         )
     tiers = [score.tier for score in scores]
-    by_fold = _parts(probabilities, weights, labels == 0, folds.tolist())
-    parts = [_parts(probabilities, weights, labels == 0, tiers) + by_fold,
+    parts = [_parts(probabilities, weights, labels == 0, list(zip(tiers, folds, strict=True))),
              _parts(probabilities, weights, labels == 1, tiers)]  # fmt: skip
     ai_from = max(_quantile(p, w, 1 - ai_error) for p, w in parts[0])
     real_to = min(_quantile(p, w, real_error) for p, w in parts[1])

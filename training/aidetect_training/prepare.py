@@ -26,7 +26,7 @@ from PIL import Image
 from aidetect import AidetectError, ConfigurationError
 from aidetect._image import decode
 
-from .variants import delivery
+from .variants import delivery, encoded
 
 LOSSLESS = {"PNG", "BMP", "TIFF", "GIF"}
 COLUMNS = ("path", "label", "generator", "source", "origin", "category", "view", "history", "scale")
@@ -246,7 +246,7 @@ def _tiles_of_one(
     for number, picture in enumerate(_pictures(image, row, rng)):
         equal, history = equalise(picture, kind in LOSSLESS, rng)
         for view, tile in cut(equal, options, rng):
-            data = _encoded(tile, "JPEG", quality=options.quality)
+            data = encoded(tile, "JPEG", quality=options.quality)
             made.append(_save(data, ".jpg", out, row, number, view, history))
     return made
 
@@ -278,12 +278,12 @@ def _stored(picture: Image.Image, rng: random.Random) -> tuple[bytes, str, str]:
     JPEG 93…100, mostly with full colour resolution, so that no class is known by being fine."""
     fine = rng.random() < 2 / 3
     if fine and rng.random() < 0.3:
-        return _encoded(picture, "PNG"), "PNG", "png"
+        return encoded(picture, "PNG"), "PNG", "png"
     kind, quality = ("JPEG", rng.randint(93, 100)) if fine else delivery(rng)
     subsampling = rng.choice((0, 0, 2)) if fine else 2
     options = {"subsampling": subsampling} if kind == "JPEG" else {}
     how = f"{kind.lower()}{quality}" + ("-444" if not subsampling else "")
-    return _encoded(picture, kind, quality=quality, **options), kind, how
+    return encoded(picture, kind, quality=quality, **options), kind, how
 
 
 def _save(
@@ -305,11 +305,5 @@ def _save(
     }
 
 
-def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    return Image.open(io.BytesIO(_encoded(image, "JPEG", quality=quality))).convert("RGB")
+    return Image.open(io.BytesIO(encoded(image, "JPEG", quality=quality))).convert("RGB")

@@ -41,7 +41,7 @@ LOOKED_AT = (*USUAL_TIERS, "worn", "grainy")
 """The variants of an image that are looked at: the tiers, then random lives."""
 
 VIEWS, USUAL = 2 * len(LOOKED_AT), 2 * len(USUAL_TIERS)
-"""Vectors of an image, a centre and a corner each; those of the tiers come first."""
+"""Vectors of an image, a centre and a corner each; those of the usual tiers come first."""
 
 VIEW_SIZE = 256
 STRENGTH = 0.005
@@ -57,7 +57,7 @@ MOST = 4.0
 """How many times as much as before a class may weigh in one of them."""
 
 LEFT_OUT = 0.01
-"""Share of the views in the tiers that are strange all the same."""
+"""Share of the views in the usual tiers that are strange all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def fit_texture(looked: Looked, balance: float) -> dict[str, Any]:
 
 
 def _strange(rows: np.ndarray) -> tuple[np.ndarray, float]:
-    """What is unlike the tiers, by vectors (n, `VIEWS`, `LENGTH`)."""
+    """What is unlike the usual tiers, by vectors (n, `VIEWS`, `LENGTH`)."""
     usual, unlike = rows[:, :USUAL], rows[:, USUAL : USUAL + 2]
     both = np.concatenate([usual.reshape(-1, 1, LENGTH), unlike.reshape(-1, 1, LENGTH)])
     labels = np.repeat([0, 1], [usual[..., 0].size, unlike[..., 0].size])

@@ -26,7 +26,7 @@ def laundered(image: Image.Image, long_side: int, quality: int) -> bytes:
     """The image scaled to at most `long_side` and compressed as JPEG, as web sites do."""
     if max(image.size) > long_side:
         image = _scaled(image, long_side / max(image.size))
-    return _encoded(image, "JPEG", quality=quality)
+    return encoded(image, "JPEG", quality=quality)
 
 
 def _scaled_size(image: Image.Image, scale: float) -> tuple[int, int]:
@@ -37,14 +37,15 @@ def _scaled(image: Image.Image, scale: float) -> Image.Image:
     return image.resize(_scaled_size(image, scale), Image.Resampling.LANCZOS)
 
 
-def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
+def encoded(image: Image.Image, form: str, **options: int) -> bytes:
+    """A file of this format; `options` are Pillow's."""
     buffer = io.BytesIO()
     image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def _png(image: Image.Image) -> bytes:
-    return _encoded(image, "PNG", compress_level=1)
+    return encoded(image, "PNG", compress_level=1)
 
 
 def delivery(rng: random.Random) -> tuple[str, int]:
@@ -55,11 +56,7 @@ def delivery(rng: random.Random) -> tuple[str, int]:
 def shared(image: Image.Image) -> bytes:
     """Stored once more in the usual way. The same image in the same way each time."""
     form, quality = delivery(random.Random(zlib.crc32(image.tobytes())))
-    return _recompressed(image, form, quality)
-
-
-def _recompressed(image: Image.Image, form: str, quality: int) -> bytes:
-    return _encoded(image, form, quality=quality)
+    return encoded(image, form, quality=quality)
 
 
 def _resized(image: Image.Image, scale: float) -> bytes:
@@ -86,8 +83,8 @@ def _cropped(image: Image.Image, share: float) -> bytes:
 def _thumbnail_enlarged(image: Image.Image, side: int) -> bytes:
     """Saved as a JPEG thumbnail, then brought back to its size by somebody who has only that."""
     small = _scaled(image, min(1.0, side / max(image.size)))
-    again = Image.open(io.BytesIO(_encoded(small, "JPEG", quality=80)))
-    return _encoded(again.resize(image.size, Image.Resampling.BICUBIC), "JPEG", quality=85)
+    again = Image.open(io.BytesIO(encoded(small, "JPEG", quality=80)))
+    return encoded(again.resize(image.size, Image.Resampling.BICUBIC), "JPEG", quality=85)
 
 
 def _screenshot(image: Image.Image) -> bytes:
@@ -142,8 +139,8 @@ def _life(
 
 
 SHEET: dict[str, Variant] = {
-    **{f"jpeg{q}": partial(_recompressed, form="JPEG", quality=q) for q in (95, 90, 75, 60, 50, 40, 30)},
-    **{f"webp{q}": partial(_recompressed, form="WEBP", quality=q) for q in (80, 50)},
+    **{f"jpeg{q}": partial(encoded, form="JPEG", quality=q) for q in (95, 90, 75, 60, 50, 40, 30)},
+    **{f"webp{q}": partial(encoded, form="WEBP", quality=q) for q in (80, 50)},
     **{f"resize{s:g}": partial(_resized, scale=s) for s in (0.25, 0.5, 0.75, 1.5, 2)},
     **{f"blur{s:g}": partial(_blurred, sigma=s) for s in (0.5, 1, 2)},
     **{f"noise{s:g}": partial(_noisy, sigma=s) for s in (2, 5, 10)},

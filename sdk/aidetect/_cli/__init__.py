@@ -84,7 +84,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _add_installed(commands: Commands, wanted: str | None) -> dict[str, Any]:
-    """Adds the entry points' commands: `wanted` alone, or all of them where that is none of these.
+    """Adds the entry points' commands: `wanted` alone, or all of them where none has that name.
 
     A command whose package lacks an optional part is listed as such; asked for, it raises
     MissingExtraError. Returns the entry points of those that were added, by their names.

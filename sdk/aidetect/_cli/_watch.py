@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from .._errors import ConfigurationError, InputError, ServiceError
+from .._errors import ConfigurationError, InputError, RateLimitedError, ServiceError
 from .._text import printable
 from .._verdict import Verdict
 from ._inputs import images_in
@@ -25,7 +25,7 @@ is waited for until it has not changed for a while (--settle), a server (--serve
 until it is back."""
 
 _AGAIN_AFTER = 5.0
-"""Seconds from a server's failure to the next try."""
+"""Seconds from a server's failure to the next try, where it does not ask for more."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -64,6 +64,7 @@ def run(options: Namespace) -> int:
         if not os.path.isdir(folder):
             raise ConfigurationError(f"{printable(folder)}: no such folder. Check the path.")
     detector = open_detector(options)
+    _ = detector.model  # a server that is not there, or refuses the key, is told now
     watcher = Watcher(lambda: _images(options), settle=options.settle, existing=options.existing)
     paint = painter(use_colour(sys.stdout, os.environ))
     say(f"watching {', '.join(map(printable, options.folders))}; Ctrl-C ends it")
@@ -80,6 +81,7 @@ def run(options: Namespace) -> int:
 
 def _answer(detector: "Detector", path: str) -> Verdict | InputError:
     """Raises ServiceError where the server's refusal will stay; else waits until it answers."""
+    said = ""
     while True:
         try:
             return detector.check(path)
@@ -88,8 +90,10 @@ def _answer(detector: "Detector", path: str) -> Verdict | InputError:
         except ServiceError as error:
             if not error.retryable:
                 raise
-            say(f"{problem(error)} It is tried again until it answers.")
-            time.sleep(_AGAIN_AFTER)
+            if said != (said := problem(error)):
+                say(f"{said} It is tried again until it answers.")
+            asked = error.retry_after if isinstance(error, RateLimitedError) else None
+            time.sleep(max(_AGAIN_AFTER, asked or 0))
 
 
 def _images(options: Namespace) -> Iterator[str]:
